@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { posix, win32 } from 'node:path';
 
 /**
@@ -20,6 +21,8 @@ export interface Environment {
    * Undefined where there is no home.
    */
   readonly stateFolder: string | undefined;
+  /** `USER`, on Windows `USERNAME`: who answers for a hold unless `--owner` says. */
+  readonly user?: string | undefined;
   /** `PAGER`: what shows long lists on a terminal; less unless set. */
   readonly pager?: string | undefined;
 }
@@ -33,6 +36,7 @@ export function readEnvironment(): Environment {
     tlsCa: process.env['ALIQUOT_TLS_CA'] || undefined,
     logLevel: process.env['ALIQUOT_LOG_LEVEL'] || undefined,
     stateFolder: process.env['ALIQUOT_STATE'] || usualStateFolder(process.platform, process.env),
+    user: process.env['USER'] || process.env['USERNAME'] || loginName(),
     pager: process.env['PAGER'] || undefined,
   };
 }
@@ -64,4 +68,16 @@ export function usualStateFolder(
 export function environmentForOthers(): NodeJS.ProcessEnv {
   const { ALIQUOT_PASSPHRASE: _passphrase, ALIQUOT_TOKEN: _token, ...others } = process.env;
   return others;
+}
+
+/**
+ * Services and jobs have no `USER`; a user that no list of users has, as in a container, no name.
+ */
+function loginName(): string | undefined {
+  try {
+    return userInfo().username || undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SYSTEM_ERROR') return undefined;
+    throw error;
+  }
 }

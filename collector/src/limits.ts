@@ -6,24 +6,40 @@
 // ---- Connections that have proved nothing yet
 
 /** How many connections may be open that have not yet proved who they are. */
-export interface HandshakeLimits {
-  readonly total: number;
-  readonly perAddress: number;
+export interface GateLimits {
+  /** Being served, in all. */
+  readonly inside: number;
+  /** Being served, of one network (an IPv4 address, or a /64 of IPv6). */
+  readonly perNetwork: number;
+  /** Not read yet: each costs a descriptor and some kilobytes. */
+  readonly waiting: number;
+  /** Let in in one second. */
+  readonly aSecond: number;
+  /** And at least, however little time there is; as many unless given. */
+  readonly leastASecond?: number;
 }
 
 /**
- * A lab's agents reconnect together after an outage, so the total is generous; a whole site may sit
- * behind one NAT address, so that limit is not small either. Both only have to keep a flood from
- * holding memory: an unproved connection may buffer one hello.
+ * A lab's agents reconnect together after an outage, and a whole site may sit behind one NAT
+ * address, so the numbers are generous: they only keep a flood from holding memory. Four hundred a
+ * second take a quarter of a processor, with TLS and the key of its certificate up to a whole one
+ * (docs/performance.md); so fewer come in while those who have proved themselves need the time. Two
+ * thousand that come again whenever they are ended fit into it.
  */
-export const handshakeLimits: HandshakeLimits = { total: 1024, perAddress: 128 };
+export const gateLimits: GateLimits = {
+  inside: 4096,
+  perNetwork: 2560,
+  waiting: 4096,
+  aSecond: 400,
+  leastASecond: 100,
+};
 
 /**
- * Connections of any kind without a proof: handshakes, and HTTP requests before the operator's
- * token was seen. They hold a file descriptor and a few kilobytes each; a browser, a monitor and a
- * hundred agents behind one address are far below.
+ * Who owes us the next byte, and has sent none for so long, is not about to prove anything. Who was
+ * answered without a proof, and does not close, stays as long: who comes again as soon as he is
+ * ended comes seldom.
  */
-export const connectionLimits: HandshakeLimits = { total: 4096, perAddress: 1024 };
+export const UNPROVED_IDLE_MS = 5_000;
 
 /** A handshake is two round trips; the slowest line that can carry a backup manages that. */
 export const HANDSHAKE_MS = 15_000;
@@ -52,8 +68,8 @@ export const MAX_CONNECTED_CHAINS = 4;
 export const MAX_TAKEOVERS = 1000;
 
 /**
- * Messages that wait in an inbox: what is worked on in a fraction of a second; the rest of the granted window waits in TCP, in the
- * memory of the kernel.
+ * Messages that wait in an inbox: what is worked on in a fraction of a second; the rest of the
+ * granted window waits in TCP, in the memory of the kernel.
  */
 export const INBOX_HIGH_BYTES = 4 * 1024 * 1024;
 
@@ -95,6 +111,11 @@ export const FAREWELL_MS = 5_000;
  */
 export const LINGER_BYTES = 256 * 1024;
 
+// ---- Holds
+
+/** In force at a time: each file of which a version would go is held against every one of them. */
+export const MAX_HOLDS = 1000;
+
 // ---- Requests over HTTP
 
 /**
@@ -108,8 +129,8 @@ export const REQUEST_MS = 60_000;
 /** Whatever an operator's command says at once. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
-/** An enrolment with all its certificates; anybody may send one. */
-export const MAX_ENROL_BODY_BYTES = 128 * 1024;
+/** An enrolment with all its certificates is some 2 KiB; anybody may send one. */
+export const MAX_ENROL_BODY_BYTES = 16 * 1024;
 
 /** A policy with the settings of thousands of PCs. */
 export const MAX_POLICY_BODY_BYTES = 64 * 1024 * 1024;
@@ -185,3 +206,12 @@ export const MAX_MISSING = 4096;
 
 /** Pages remembered by a walk, some 100 bytes each. */
 export const MAX_PAGES = 16_384;
+
+/**
+ * What is remembered of one lineage's pages that lack something: some 25,000 of them that lack one
+ * chunk each.
+ */
+export const MAX_LACKING_BYTES_OF_ONE = 4 * 1024 * 1024;
+
+/** The same of all lineages of a vault: those that sent a commit last. */
+export const MAX_LACKING_BYTES = 2 * MAX_LACKING_BYTES_OF_ONE;

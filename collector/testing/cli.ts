@@ -2,7 +2,7 @@ import { runCommand } from '@aliquot/shared/cli/run-main';
 import { StandardOutput, type TextSink } from '@aliquot/shared/cli/standard-output';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { streamTarget } from '@aliquot/shared/log-lines/line-target';
-import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { type Clock, systemClock, systemMonotonicMs, systemRandom } from '@aliquot/shared/ports';
 import type { CommandContext } from '../src/cli/context.ts';
 import { buildProgram } from '../src/program.ts';
 
@@ -22,6 +22,8 @@ export interface CliOptions {
   /** Where the witness is kept; none unless given. */
   readonly state?: string;
   readonly stop?: Promise<string>;
+  /** The machine's clock; the real one unless given. */
+  readonly clock?: Clock;
   /** Called with everything printed so far, whenever something is printed. */
   readonly onOutput?: (stdout: string) => void;
 }
@@ -67,9 +69,11 @@ export async function aliquot(
       tlsCa: undefined,
       logLevel: undefined,
       stateFolder: options.state,
+      user: 'marie',
     },
     files: nodeDisk,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
+    monotonicMs: systemMonotonicMs,
     random: systemRandom,
     stdout: new StandardOutput(stdout),
     stderr,
@@ -101,6 +105,7 @@ export async function aliquot(
 /** `aliquot serve` in this process: resolves when it listens. */
 export async function serving(
   args: readonly string[],
+  { clock }: Pick<CliOptions, 'clock'> = {},
 ): Promise<{ url: string; stop: () => Promise<CliResult> }> {
   let stop: (signal: string) => void = () => undefined;
   const stopped = new Promise<string>((resolve) => {
@@ -111,6 +116,7 @@ export async function serving(
   const url = await new Promise<string>((resolve, reject) => {
     ended = aliquot(['serve', ...args], {
       stop: stopped,
+      ...(clock === undefined ? {} : { clock }),
       onOutput: (text) => {
         const line = text.split('\n')[0];
         if (line) resolve(JSON.parse(line).url);

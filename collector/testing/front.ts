@@ -18,7 +18,8 @@ import type { Timers } from '@aliquot/shared/ports';
 import { systemRandom } from '@aliquot/shared/ports';
 import { type Logger, pino } from 'pino';
 import { Health, strangersTo } from '../src/health/health.ts';
-import { Connection, type IngestParts } from '../src/ingest/connection.ts';
+import { Connection } from '../src/ingest/connection.ts';
+import type { IngestParts } from '../src/ingest/connection-parts.ts';
 import { SessionHub } from '../src/ingest/hub.ts';
 import { initCollector, openCollector } from '../src/store/collector.ts';
 import type { CollectorStore } from '../src/store/collector-store.ts';
@@ -30,20 +31,20 @@ const START_MS = Date.UTC(2026, 10, 21, 12);
 
 /** Timers that a test moves by hand. */
 export class HandTimers implements Timers {
-  #pending = new Map<number, () => void>();
+  #pending = new Map<number, { readonly milliseconds: number; readonly action: () => void }>();
   #next = 0;
 
-  after(_milliseconds: number, action: () => void): () => void {
+  after(milliseconds: number, action: () => void): () => void {
     const id = this.#next++;
-    this.#pending.set(id, action);
+    this.#pending.set(id, { milliseconds, action });
     return () => void this.#pending.delete(id);
   }
 
-  /** Lets every wait that is pending now be over. */
-  elapse(): void {
-    const due = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const action of due) action();
+  /** Lets every wait that is pending now be over, or those that are not longer. */
+  elapse(longestMs = Infinity): void {
+    const due = [...this.#pending].filter(([, { milliseconds }]) => milliseconds <= longestMs);
+    for (const [id] of due) this.#pending.delete(id);
+    for (const [, { action }] of due) action();
   }
 }
 

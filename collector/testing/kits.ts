@@ -1,5 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import type { OperatorPurpose } from '@aliquot/proto';
 import { createKit, openKit, sealKit } from '@aliquot/shared/keys/kit';
+import { newOperator, sealOperator } from '@aliquot/shared/keys/operator';
 import { systemRandom } from '@aliquot/shared/ports';
 
 /*
@@ -9,9 +11,28 @@ import { systemRandom } from '@aliquot/shared/ports';
 const weakCost = { logN: 4, r: 8, p: 1 };
 
 /** A kit as `kit create` writes it, but for the cost. */
-export async function writeWeakKit(file: string, vault: string, passphrase: string): Promise<void> {
-  const contents = createKit({ name: vault, blind: false, nowMs: Date.now() }, systemRandom);
+export async function writeWeakKit(
+  file: string,
+  vault: string,
+  passphrase: string,
+  { blind = false } = {},
+): Promise<void> {
+  const contents = createKit({ name: vault, blind, nowMs: Date.now() }, systemRandom);
   await writeFile(file, sealKit(contents, passphrase, systemRandom, weakCost), { mode: 0o600 });
+}
+
+/** An operator's key file as `operator add` writes it, for a day, but for the cost. */
+export async function writeWeakKey(
+  file: string,
+  { kit, name, purposes }: { kit: string; name: string; purposes: readonly OperatorPurpose[] },
+  passphrase: string,
+): Promise<void> {
+  const opened = await openKit(await readFile(kit, 'utf8'), passphrase);
+  const issuedAtMs = Date.now();
+  const terms = { name, purposes, issuedAtMs, expiresAtMs: issuedAtMs + 86_400_000 };
+  const contents = newOperator(opened, terms, systemRandom);
+  const text = sealOperator(contents, passphrase, systemRandom, weakCost);
+  await writeFile(file, text, { mode: 0o600 });
 }
 
 /** Seals what `kit create` wrote once more, for the same passphrase. */

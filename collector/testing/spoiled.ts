@@ -12,6 +12,7 @@ import {
 } from '@aliquot/proto';
 import { blockRowsHash } from '@aliquot/shared/commit/block-open';
 import { commitHash } from '@aliquot/shared/commit/commit';
+import { blockMarks, summaryHash, summaryOf } from '@aliquot/shared/commit/summary';
 import { lengthPrefixed } from '@aliquot/shared/crypto/bytes';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 import { type SigningKey, sign } from '@aliquot/shared/crypto/sign';
@@ -70,11 +71,16 @@ export function signedAnew(
   return { bytes: encodeSignedCommit({ ...commit, header, signature }), hash: commitHash(header) };
 }
 
-/** The hash over the rows of its blocks; none where one of them does not even read. */
-function rowsHashOf({ blocks }: SignedCommit): Pick<CommitHeader, 'rowsHash'> | undefined {
+/** The hashes over the rows of its blocks; none where one of them does not even read. */
+function rowsHashOf({
+  blocks,
+}: SignedCommit): Pick<CommitHeader, 'rowsHash' | 'summaryHash'> | undefined {
   try {
-    const hashes = blocks.map(({ block }) => blockRowsHash(decodeBlock(block)));
-    return { rowsHash: sha256(labelled('aliquot/v1/commit-rows'), ...hashes) };
+    const rows = blocks.map(({ block }) => decodeBlock(block));
+    return {
+      rowsHash: sha256(labelled('aliquot/v1/commit-rows'), ...rows.map(blockRowsHash)),
+      summaryHash: summaryHash(summaryOf(rows.map(blockMarks))),
+    };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     return undefined;

@@ -1,11 +1,5 @@
-import {
-  isReleaseFile,
-  isReleaseVersion,
-  MAX_RELEASE_FILE_BYTES,
-  MAX_RELEASE_FILES,
-} from '@aliquot/proto';
 import { z } from 'zod';
-import { MAX_PROOF_HEADS, MAX_TOLD_HOSTS } from '../limits.ts';
+import { MAX_TOLD_HOSTS } from '../limits.ts';
 
 /**
  * The JSON messages of the operator's REST interface, both directions: the server checks requests
@@ -28,13 +22,23 @@ export const vaultInfo = z.object({
 });
 export type VaultInfo = z.infer<typeof vaultInfo>;
 
+/** How the collector's clock is held, in milliseconds since 1970. */
+const clockHold = z.object({ sinceMs: timeMs, heldMs: timeMs, machineMs: timeMs });
+
+/** `hold` is what was ended by saying that the machine's clock is right. */
+export const clockAnswer = z.object({ timeMs, hold: clockHold.optional() });
+export type ClockAnswer = z.infer<typeof clockAnswer>;
+
 export const collectorInfo = z.object({
   name: z.string(),
   software: z.string(),
   collectorId: id16,
   signKey: base64,
   timeMs,
+  hold: clockHold.optional(),
   vaults: z.array(vaultInfo),
+  /** Vaults that are here and are not served, as their folders are damaged. */
+  ailing: z.array(z.object({ vaultId: id16, message: z.string() })),
 });
 export type CollectorInfo = z.infer<typeof collectorInfo>;
 
@@ -186,7 +190,16 @@ export const addGroupRequest = z.strictObject({ group: base64 });
 /** A signed approval, and the certificate of the operator who signed it. */
 export const approveRequest = z.strictObject({ approval: base64, operator: base64.optional() });
 
-export const revokeRequest = z.strictObject({ reason: z.string().max(500) });
+/**
+ * An end by the token alone, or one that was signed: by an operator, whose certificate is there.
+ */
+export const revokeRequest = z.union([
+  z.strictObject({ reason: z.string().max(500) }),
+  z.strictObject({ revocation: z.base64(), operator: z.base64().optional() }),
+]);
+
+/** Why a PC is said to be lost, for the log. */
+export const lostRequest = z.strictObject({ reason: z.string().max(500) });
 
 export const decideForkRequest = z.discriminatedUnion('decision', [
   z.strictObject({ decision: z.literal('restored') }),
@@ -249,6 +262,9 @@ const unopenedCommit = z.object({
 });
 export type UnopenedCommit = z.infer<typeof unopenedCommit>;
 
+/** In place of a commit whose record is damaged. */
+export const lostRecord = z.object({ unopened: unopenedCommit });
+
 /** One version of a result, with its names opened. */
 const resultLine = z.object({
   agent: z.string(),
@@ -290,6 +306,10 @@ export const stats = z.object({
   uniqueBytes: count,
   storedBytes: count,
   packBytes: count,
+  /** Of these, what no lineage owns. */
+  deadBytes: count,
+  /** Disk that is held so that a full one can be emptied. */
+  reserveBytes: count,
   chunks: count,
   pages: count,
   slabs: count,
@@ -310,28 +330,6 @@ export const stats = z.object({
 });
 export type StatsAnswer = z.infer<typeof stats>;
 
-const treeHead = z.object({ logEpoch: count, size: count, root: base64 });
-
-export const logInfo = z.object({
-  /** Encoded `Signed` of a `TreeHeadBody`. */
-  head: base64,
-  openings: z.array(base64),
-  /**
-   * `signedHead` and `certificate` (of its signer, which may be a predecessor): encoded `Signed`.
-   */
-  reported: z.array(
-    z.object({
-      agent: z.string(),
-      agentId: id16,
-      timeMs,
-      head: treeHead,
-      signedHead: base64,
-      certificate: base64,
-    }),
-  ),
-});
-export type LogInfo = z.infer<typeof logInfo>;
-
 export const setAddressesRequest = z.strictObject({ addresses: base64 });
 /**
  * `addresses`: encoded `Signed` of a `CollectorAddressesBody`; absent while none were set.
@@ -345,45 +343,13 @@ export const addressesMessage = z.strictObject({
 });
 export type AddressesMessage = z.infer<typeof addressesMessage>;
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-export const releasePartQuery = z.strictObject({
-  sha256,
-  offset: z.coerce.number().int().min(0).max(MAX_RELEASE_FILE_BYTES),
-});
-export const releasePartAnswer = z.object({ size: count });
-const releaseName = z.string().refine(isReleaseFile);
-const releaseFile = z.strictObject({
-  name: releaseName,
-  size: z.int().min(1).max(MAX_RELEASE_FILE_BYTES),
-  sha256,
-});
-/** `targetsHash`: SHA-256 of the vendor's list that comes with it, for the log. */
-export const publishRequest = z.strictObject({
-  files: z.array(releaseFile).min(1).max(MAX_RELEASE_FILES),
-  targetsHash: sha256,
-});
-export const publishAnswer = z.object({ versions: z.array(z.string()) });
-export const keptFiles = z.object({ hashes: z.array(sha256).max(MAX_RELEASE_FILES) });
 export const nothing = z.object({});
-export const removeReleaseRequest = z.strictObject({
-  version: z.string().refine(isReleaseVersion),
-});
-/** `whole`: every file of it is there. `expires`: when PCs stop believing the vendor's list. */
-export const releaseList = z.object({
-  releases: z.array(
-    z.object({
-      version: z.string(),
-      platforms: z.array(z.string()),
-      bytes: count,
-      whole: z.boolean(),
-      expires: z.string(),
-    }),
-  ),
-});
-export type ReleaseList = z.infer<typeof releaseList>;
+
 /** Encoded `Signed` and the sealed text; absent while no policy was set. */
 export const policyMessage = z.object({
   newest: count,
+  /** Policies before it that still keep what they kept, and until when; 0: before the first. */
+  earlier: z.array(z.object({ revision: count, untilMs: timeMs })).optional(),
   timeMs: timeMs.optional(),
   policy: base64.optional(),
   certificate: base64.optional(),
@@ -400,26 +366,3 @@ export const setPolicyRequest = z.strictObject({
 });
 
 export const promoteRequest = z.strictObject({ sequence: count });
-
-export const openEpochRequest = z.strictObject({ opening: base64 });
-
-export const logProofsRequest = z.strictObject({
-  heads: z.array(treeHead).min(1).max(MAX_PROOF_HEADS),
-});
-
-const hashes = z.array(base64).max(64);
-export const logProofs = z.object({
-  /** Encoded `Signed` of a `TreeHeadBody`: all proofs lead to it. */
-  head: base64,
-  /**
-   * Every epoch opening, oldest first, each with its leaf and the proof that the log contains it.
-   */
-  openings: z.array(z.object({ opening: base64, leaf: base64, inclusion: hashes })),
-  /**
-   * For each head asked for, in order: whether the collector says that its log continues it, with
-   * the proof from it (or across a loss from the base of opening number `firstOpening`, which names
-   * it).
-   */
-  proofs: z.array(z.object({ continues: z.boolean(), firstOpening: count, consistency: hashes })),
-});
-export type LogProofs = z.infer<typeof logProofs>;

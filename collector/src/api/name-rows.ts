@@ -9,6 +9,7 @@ import { openNames, type Unopened } from '@aliquot/shared/commit/open-names';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { LogTimes } from '@aliquot/shared/log/log-times';
 import { toBase64 } from './base64.ts';
 import type { NameRecord, NameRow, UnopenedCommit } from './messages.ts';
 import { commitName, versionName } from './version-id.ts';
@@ -44,7 +45,12 @@ export function rowOf(entry: Entry, list: ListPart, place: RowPlace): NameRow {
 
 /** What a listing says of a commit that does not open. */
 export function unopenedCommit(
-  { versions, error }: Unopened,
+  {
+    versions,
+    error,
+  }: Pick<Unopened, 'versions'> & {
+    readonly error: Pick<Unopened['error'], 'message'> & { readonly code: string };
+  },
   place: Pick<RowPlace, 'agent' | 'hash' | 'receivedAtMs'> & { readonly sequence: number },
 ): UnopenedCommit {
   const { agent, hash, sequence, receivedAtMs } = place;
@@ -67,10 +73,11 @@ export async function* openRows(
   records: AsyncIterable<StateRecord>,
   agent: string,
   catalogKey: BoxKey,
+  times: LogTimes,
 ): AsyncGenerator<NameRecord> {
   for await (const record of records) {
     const commit = readCommit(record.commit);
-    const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
+    const receivedAtMs = receivedAt(record, times);
     const place = { agent, hash: commit.hash, receivedAtMs };
     const unopened: Unopened[] = [];
     const wanted = slotsOf(record, receivedAtMs);
@@ -82,6 +89,12 @@ export async function* openRows(
     for (const what of unopened)
       yield { unopened: unopenedCommit(what, { ...place, sequence: commit.header.sequence }) };
   }
+}
+
+/** When a record's commit was received, in milliseconds since 1970. */
+export function receivedAt({ receipt }: Pick<StateRecord, 'receipt'>, times: LogTimes): number {
+  const { leafIndex, receivedAtMs } = decodeReceiptBody(receipt.body);
+  return times.of(leafIndex, receivedAtMs);
 }
 
 /** The slots of a record's versions, each with its time. */

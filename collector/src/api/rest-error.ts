@@ -12,6 +12,8 @@ const codes = {
   REST_NO_ROUTE: 'final',
   /** The collector does not hold the named vault. */
   REST_VAULT_UNKNOWN: 'final',
+  /** The vault is here and is not served, as its folder is damaged. */
+  REST_VAULT_AILING: 'final',
   /** The vault is there already, with another descriptor or certificate. */
   REST_VAULT_CONFLICT: 'final',
   /** The vault has no agent of that name. */
@@ -22,12 +24,18 @@ const codes = {
   REST_AGENT_EXISTS: 'final',
   /** Something else was decided about this history before. */
   REST_DECIDED: 'final',
-  /** The vault is blind: the collector has no catalog key and cannot open names. */
+  /** The collector has no catalog key, as the vault is blind or it is lost, and opens no names. */
   REST_BLIND: 'final',
   /** The statement's signature or chain of certificates does not hold. */
   REST_BAD_SIGNATURE: 'final',
   /** An epoch opening does not fit what the log holds. */
   REST_BAD_OPENING: 'final',
+  /** It is not known what time it is: the collector's clock jumped, and nobody has confirmed it. */
+  REST_CLOCK_HELD: 'final',
+  /** It is not known what was decided, or what time it is by the log: so nothing is thrown away. */
+  REST_RETENTION_HELD: 'final',
+  /** Collection of that vault is paused, or running. */
+  REST_GC_HELD: 'final',
   /** A carried queue of an agent that may not work here, or that did not write it. */
   REST_CARRY_REFUSED: 'final',
   /** A release that is broken, or that contradicts what is kept. */
@@ -62,6 +70,7 @@ const statusByCode: Record<RestErrorCode, number> = {
   REST_TOO_LARGE: 413,
   REST_NO_ROUTE: 404,
   REST_VAULT_UNKNOWN: 404,
+  REST_VAULT_AILING: 503,
   REST_VAULT_CONFLICT: 409,
   REST_AGENT_UNKNOWN: 404,
   REST_AGENT_AWAY: 409,
@@ -70,6 +79,9 @@ const statusByCode: Record<RestErrorCode, number> = {
   REST_BLIND: 409,
   REST_BAD_SIGNATURE: 403,
   REST_BAD_OPENING: 409,
+  REST_CLOCK_HELD: 409,
+  REST_RETENTION_HELD: 409,
+  REST_GC_HELD: 409,
   REST_CARRY_REFUSED: 403,
   REST_RELEASE_REFUSED: 409,
   REST_RELEASE_UNKNOWN: 404,

@@ -1,11 +1,12 @@
-import { decodeReceiptBody, type StateRecord } from '@aliquot/proto';
+import type { StateRecord } from '@aliquot/proto';
 import { type NamedResult, openResults, type Unopened } from '@aliquot/shared/commit/open-names';
 import { type CommitRows, readCommit } from '@aliquot/shared/commit/rows';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { LogTimes } from '@aliquot/shared/log/log-times';
 import { toBase64 } from './base64.ts';
 import type { ResultLine, ResultRecord } from './messages.ts';
-import { type RowPlace, slotsOf, unopenedCommit } from './name-rows.ts';
+import { type RowPlace, receivedAt, slotsOf, unopenedCommit } from './name-rows.ts';
 import { versionName } from './version-id.ts';
 
 /** What a listing says of a result's row. */
@@ -35,10 +36,11 @@ export async function* openResultRows(
   records: AsyncIterable<StateRecord>,
   agent: string,
   catalogKey: BoxKey,
+  times: LogTimes,
 ): AsyncGenerator<ResultRecord> {
   for await (const record of records) {
     const commit = readCommit(record.commit);
-    const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
+    const receivedAtMs = receivedAt(record, times);
     const place = { agent, hash: commit.hash, receivedAtMs };
     const unopened: Unopened[] = [];
     const reader = { key: catalogKey, recipient: 'catalog' } as const;
@@ -56,8 +58,8 @@ export async function* openResultRows(
 
 /**
  * How many members of each result are there, and how new they are, by what stands in clear. A
- * listing holds its rows against them, so that none is shown as whole that is not so yet, or not any
- * more. Memory: some 150 bytes a result.
+ * listing holds its rows against them, so that none is shown as whole that is not so yet, or not
+ * any more. Memory: some 150 bytes a result.
  */
 export class MemberTallies {
   readonly #tallies = new Map<string, { count: number; newestMs: number }>();

@@ -365,24 +365,32 @@ describe('a carried queue at the collector', () => {
   it('I-A9: brings the answer to an epoch of the sweep, which nothing waits for then', async () => {
     const agent = await front.agent('hplc-1');
     await bring(await queueOf(agent, commitsOf(agent, 'a')));
-    const gcEpoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    const gcEpoch = await front.vault.sweep.announceGcEpoch(
+      agent.bundle.enrolment.lineageId,
+      front.nowMs,
+    );
+    expect(
+      front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch),
+    ).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(await queueOf(agent, []));
     expect((await receipts())[0]).toMatchObject({ gcEpoch });
     await learnHead(agent);
     await bring(await queueOf(agent, [], [{ type: 'gcLearned', gcEpoch }]));
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch)).toEqual([]);
   });
 
   it('I-A9 P5: an answer of before the log was opened again is not heard, when its file is brought again', async () => {
     const agent = await front.agent('hplc-1');
     await bring(await queueOf(agent, commitsOf(agent, 'a')));
-    const gcEpoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
+    const gcEpoch = await front.vault.sweep.announceGcEpoch(
+      agent.bundle.enrolment.lineageId,
+      front.nowMs,
+    );
     await learnHead(agent);
     const answer: ClientFrame = { type: 'gcLearned', gcEpoch };
     const before = await queueOf(agent, [], [answer]);
     await bring(before);
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch)).toEqual([]);
     const base = front.vault.log.treeHead();
     const logEpoch = base.logEpoch + 1;
     const lost = [{ ...base, size: base.size + 3, root: systemRandom.bytes(32) }];
@@ -396,12 +404,16 @@ describe('a carried queue at the collector', () => {
       approvedAtMs: front.nowMs,
     });
     await front.vault.events.append({ type: 'epochOpened', timeMs: front.nowMs, opening });
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    expect(
+      front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch),
+    ).toMatchObject([{ agent: 'hplc-1' }]);
     await bring(before);
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    expect(
+      front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch),
+    ).toMatchObject([{ agent: 'hplc-1' }]);
     await learnHead(agent);
     await bring(await queueOf(agent, [], [answer]));
-    expect(front.vault.sweep.sweepWaitsFor(gcEpoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, gcEpoch)).toEqual([]);
   });
 
   it('P6: a queue of a PC that was put back is held apart, and its receipts say so', async () => {

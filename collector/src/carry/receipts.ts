@@ -1,6 +1,7 @@
 import {
   CARRIED_LENGTH_BYTES,
   decodeReceiptBody,
+  decodeSignedCommit,
   encodeFrame,
   encodeServerFrame,
   encodeSigned,
@@ -86,7 +87,7 @@ async function* receiptFrames(
     consistency,
     openings,
     chainHead: await vault.intake.chainHead(agent.agentId, question.chainId),
-    gcEpoch: vault.sweep.gcEpoch(),
+    gcEpoch: vault.sweep.gcEpoch(agent.lineageId),
     rolledBack,
     software: context.software,
   });
@@ -111,6 +112,7 @@ async function* receiptFrames(
       inclusion,
       consistency: [],
       head: signedHead,
+      lacking: decodeSignedCommit(record.commit).lacking,
     });
   }
 }

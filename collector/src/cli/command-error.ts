@@ -15,6 +15,10 @@ const codes = {
   COMMAND_ANSWER: 'final',
   /** The vault has no agent of that name. */
   COMMAND_AGENT: 'final',
+  /** The vault has no hold of that name, or none in force. */
+  COMMAND_HOLD: 'final',
+  /** The vault has no run of retention of that number. */
+  COMMAND_RUN: 'final',
   /** No policy was set in the vault. */
   COMMAND_NO_POLICY: 'final',
   /** No such file or version in the backup. */
@@ -25,6 +29,10 @@ const codes = {
   COMMAND_RESULT_NOT_WHOLE: 'final',
   /** Something that the collector sent does not verify against the kit. */
   COMMAND_UNVERIFIED: 'final',
+  /** The collector keeps back something that its log has, or shows an older state of it. */
+  COMMAND_LEFT_OUT: 'final',
+  /** The collector and this computer do not agree what time it is. */
+  COMMAND_CLOCK: 'final',
   /** A file that was read back is not what was captured, or is missing. */
   COMMAND_DAMAGED: 'final',
   /**

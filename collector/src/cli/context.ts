@@ -17,6 +17,8 @@ export interface CommandContext {
   readonly environment: Environment;
   readonly files: DiskPort;
   readonly clock: Clock;
+  /** Milliseconds that never jump, beside the clock that may. */
+  readonly monotonicMs: () => number;
   readonly random: Random;
   readonly stdout: StandardOutput;
   readonly stderr: TextSink;

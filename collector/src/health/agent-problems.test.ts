@@ -121,6 +121,12 @@ describe('P6: what is wrong with an agent', () => {
     expect(codes({ heartbeat: beat({ timeMs: NOW + 60_000 }) })).toEqual([]);
   });
 
+  it('does not take for heard what a clock says that was ahead: it may be silent all the same', () => {
+    const future = { lastSeenMs: NOW + 1000 * DAY, heartbeatAtMs: NOW + 1000 * DAY };
+    const enrolledAtMs = NOW - 90 * DAY;
+    expect(codes({ ...future, enrolledAtMs, heartbeat: beat({}) })).toEqual(['silent']);
+  });
+
   it('has nothing against a bundle that waits, but names one that expired unused', () => {
     expect(codes({ state: 'expected', enrolmentBody: { expiresAtMs: NOW + DAY } })).toEqual([]);
     expect(codes({ state: 'expected', enrolmentBody: { expiresAtMs: NOW - DAY } })).toEqual([

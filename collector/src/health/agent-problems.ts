@@ -1,4 +1,4 @@
-import { formatDuration, formatInstant, formatTime } from '@aliquot/shared/cli/format';
+import { formatBytes, formatDuration, formatInstant, formatTime } from '@aliquot/shared/cli/format';
 import type { Clock } from '@aliquot/shared/ports';
 import type { AgentInfo } from '../api/messages.ts';
 import { problemWords } from '../api/pc-problems.ts';
@@ -35,13 +35,13 @@ export interface WatchContext {
 /** Everything that is wrong with an agent now. */
 export function problemsAt(
   context: WatchContext,
-  vault: VaultWith<'descriptor'>,
+  vault: VaultWith<'descriptor' | 'figures'>,
   agent: AgentRecord,
 ): NamedProblem[] {
   const connected = context.sessions.isConnected(vault.descriptor.vaultId, agent.agentId);
   return problemsOf(
     agent,
-    { connected, problems: sessionProblems(context, vault, agent) },
+    { connected, problems: [...sessionProblems(context, vault, agent), ...claims(vault, agent)] },
     context.clock.nowMs(),
   );
 }
@@ -72,6 +72,22 @@ function rivals(
   if (takeovers < TAKEOVERS_WORTH_NAMING) return [];
   const message = `${takeovers} connections ended each other in ten minutes: two PCs with one identity (a copied folder), or a line that breaks again and again`;
   return [{ code: 'two-sessions', sinceMs: context.clock.nowMs(), message }];
+}
+
+/** Below that a check reads back what is claimed in no time worth a word. */
+const CLAIMS_BYTES = 1024 ** 4;
+/** Honest files are some ten times what is held of them, compressed and stored once. */
+const CLAIMS_TIMES_HELD = 100;
+
+/** Sizes are what an agent says: nobody ever had so much. */
+function claims({ figures }: VaultWith<'figures'>, agent: AgentRecord): NamedProblem[] {
+  if (agent.bytes < CLAIMS_BYTES) return [];
+  const { storedBytes } = figures.stats();
+  if (agent.bytes < CLAIMS_TIMES_HELD * storedBytes) return [];
+  const says = `its files claim ${formatBytes(agent.bytes)}, and all that this vault holds is ${formatBytes(storedBytes)}`;
+  const message = `${says}: huge files that are empty nearly everywhere, or an agent in other hands; look at that PC, or revoke it`;
+  const sinceMs = agent.lastCommitMs ?? agent.expectedAtMs;
+  return [{ code: 'claims-much', sinceMs, message, brief: formatBytes(agent.bytes) }];
 }
 
 /**
@@ -105,9 +121,19 @@ function waiting({ name, expectedAtMs, group }: AgentRecord): Found {
   };
 }
 
+/**
+ * When the agent was last heard; `undefined` when it never was, or by a clock that was ahead of the
+ * present one: that it was heard in the future says nothing.
+ */
+export function lastHeardMs({ lastSeenMs }: AgentRecord, nowMs: number): number | undefined {
+  const future = lastSeenMs !== undefined && lastSeenMs > nowMs + CLOCK_TOLERANCE_MS;
+  return future ? undefined : lastSeenMs;
+}
+
 function living(agent: AgentRecord, connected: boolean, nowMs: number): Found[] {
   const found: Found[] = [];
-  const heardMs = agent.lastSeenMs ?? agent.enrolledAtMs ?? agent.expectedAtMs;
+  const since = lastHeardMs(agent, nowMs) ?? agent.enrolledAtMs ?? agent.expectedAtMs;
+  const heardMs = Math.min(since, nowMs);
   const silentMs = nowMs - heardMs;
   const limitMs = connected
     ? Math.max(agent.silenceLimitMs, CONNECTED_SILENCE_MS)
@@ -125,11 +151,12 @@ function living(agent: AgentRecord, connected: boolean, nowMs: number): Found[] 
       sinceMs: agent.enrolledAtMs ?? agent.expectedAtMs,
       message: 'has not backed up anything yet',
     });
-  return [...found, ...clock(agent), ...reported(agent, connected)];
+  return [...found, ...clock(agent, nowMs), ...reported(agent, connected)];
 }
 
-function clock({ heartbeat, heartbeatAtMs }: AgentRecord): Found[] {
+function clock({ heartbeat, heartbeatAtMs }: AgentRecord, nowMs: number): Found[] {
   if (heartbeat === undefined || heartbeatAtMs === undefined) return [];
+  if (heartbeatAtMs > nowMs + CLOCK_TOLERANCE_MS) return [];
   const aheadMs = heartbeat.timeMs - heartbeatAtMs;
   if (Math.abs(aheadMs) <= CLOCK_TOLERANCE_MS) return [];
   const off = `${formatDuration(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead' : 'behind'}`;

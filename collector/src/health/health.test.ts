@@ -6,7 +6,7 @@ import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { systemError } from '@aliquot/shared/testing/faulty-files';
 import { posixOnly } from '@aliquot/shared/testing/platform';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { hostOf } from './certificate.ts';
 import { Health } from './health.ts';
@@ -23,6 +23,10 @@ interface Setting {
   certificate?: Buffer;
   unusable?: { readonly message: string; readonly sinceMs: number };
   nowMs?: number;
+  /** Called each time that all agents are looked at. */
+  onLook?: () => void;
+  /** The newest run of retention. */
+  readonly run?: object;
 }
 
 function healthOf({
@@ -32,16 +36,30 @@ function healthOf({
   certificate,
   unusable,
   nowMs = NOW,
+  onLook = () => undefined,
+  run,
 }: Setting): Health {
   const agents = aheadMs.map((ahead) => ({
     heartbeatAtMs: nowMs,
     heartbeat: { timeMs: nowMs - ahead } as HeartbeatBody,
   }));
   const vault = {
+    descriptor: { name: 'lab', blind: true },
     figures: { growthPerDay: () => growth },
-    register: { agents: () => agents, addresses: () => undefined },
+    retention: { runs: () => (run === undefined ? [] : [run]) },
+    register: {
+      agents: () => {
+        onLook();
+        return agents;
+      },
+      addresses: () => undefined,
+    },
   };
-  const store = { dir: '/srv/aliquot', vaults: () => [vault] } as unknown as CollectorStore;
+  const store = {
+    dir: '/srv/aliquot',
+    vaults: () => [vault],
+    ailing: () => [],
+  } as unknown as CollectorStore;
   const freeBytes = async () => {
     if (free instanceof Error) throw free;
     return free;
@@ -176,6 +194,18 @@ describe.runIf(posixOnly('there is no openssl to make certificates with'))(
 
 describe('the clock', () => {
   const hour = 3_600_000;
+
+  it('P6 is compared with those of all agents once in a second, however often somebody asks', async () => {
+    let looks = 0;
+    const onLook = (): void => {
+      looks += 1;
+    };
+    const health = healthOf({ aheadMs: [hour, hour], onLook });
+    for (let asked = 0; asked < 50; asked += 1)
+      expect((await health.problems()).map(({ code }) => code)).toEqual(['clock-off']);
+    expect(looks).toBe(1);
+  });
+
   it.each([
     [[], []],
     [[hour], []],
@@ -188,4 +218,13 @@ describe('the clock', () => {
   ])('ahead of its agents by %j: %j', async (aheadMs, expected) => {
     expect(await codes({ aheadMs })).toEqual(expected);
   });
+});
+
+test('P6 a run of retention that waits for a person is named until somebody lets it pass', async () => {
+  const run = { run: 3, versions: 200, timeMs: NOW - 1, brakes: [{}], approvedAtMs: undefined };
+  const waits = await healthOf({ run }).problems();
+  expect(waits).toMatchObject([{ code: 'retention-waits', sinceMs: NOW - 1 }]);
+  expect(waits[0]?.message).toContain('200 versions');
+  expect(await codes({ run: { ...run, approvedAtMs: NOW } })).toEqual([]);
+  expect(await codes({ run: { ...run, brakes: [] } })).toEqual([]);
 });

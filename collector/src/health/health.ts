@@ -1,20 +1,24 @@
-import { decodeCollectorAddressesBody } from '@aliquot/proto';
-import { formatDuration } from '@aliquot/shared/cli/format';
-import { hex } from '@aliquot/shared/crypto/bytes';
+import { asAgentId, decodeCollectorAddressesBody } from '@aliquot/proto';
+import { formatDuration, formatInstant } from '@aliquot/shared/cli/format';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import type { Clock } from '@aliquot/shared/ports';
 import type { CollectorProblem } from '../api/messages.ts';
+import type { ClockHold } from '../held-clock.ts';
 import type { Conduct, UnknownAgent } from '../ingest/conduct.ts';
 import { MAX_KNOWN_HOSTS } from '../limits.ts';
 import type { CollectorStore } from '../store/collector-store.ts';
 import { CLOCK_TOLERANCE_MS } from './agent-problems.ts';
 import { certificateProblems, hostOf } from './certificate.ts';
 import { type DiskSpace, diskProblems, diskSpace } from './disk.ts';
+import { retentionProblems } from './retention-problems.ts';
 
 /** Fewer clocks than this are no witness against the collector's own. */
 const WITNESSES = 2;
 const FRESH_MS = 24 * 3_600_000;
+/** What every agent is looked at for is not looked for more often: anybody may ask. */
+const AGAIN_MS = 1_000;
 
 export interface HealthParts {
   readonly files: FilePort;
@@ -31,6 +35,8 @@ export interface HealthParts {
    * Agents that the authority certified and that are turned away because no vault here knows them.
    */
   readonly strangers: () => readonly UnknownAgent[];
+  /** How the clock is held; `undefined` while it is the machine's. */
+  readonly hold?: () => ClockHold | undefined;
 }
 
 /**
@@ -40,6 +46,7 @@ export interface HealthParts {
 export class Health {
   readonly #parts: HealthParts;
   readonly #hosts = new Set<string>();
+  #clocks: { readonly atMs: number; readonly problems: CollectorProblem[] } | undefined;
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
@@ -69,6 +76,11 @@ export class Health {
     }
   }
 
+  /** How the clock is held; `undefined` while it is the machine's. */
+  get hold(): ClockHold | undefined {
+    return this.#parts.hold?.();
+  }
+
   /** Everything that is wrong, worst first. `host`: the name by which the caller reached us. */
   async problems(host?: string): Promise<CollectorProblem[]> {
     const { files, store, clock, certificate, unusableCertificate, strangers } = this.#parts;
@@ -76,12 +88,24 @@ export class Health {
     const asked = hostOf(host);
     const hosts = [...this.#hosts, ...toldToAgents(store), ...(asked === undefined ? [] : [asked])];
     return [
+      ...store.ailing().map(({ id, error }) => ({
+        code: 'vault-ailing',
+        sinceMs: nowMs,
+        message: `vault ${id} is not served: ${error.message}`,
+      })),
+      ...store
+        .vaults()
+        .flatMap(({ descriptor: { name, blind }, catalogSecretKey }) =>
+          blind || catalogSecretKey !== undefined ? [] : [catalogKeyLost(name, nowMs)],
+        ),
       ...(await diskProblems(files, store, nowMs)),
       ...(certificate === undefined ? [] : certificateProblems(certificate, hosts, nowMs)),
       ...(unusableCertificate === undefined
         ? []
         : [{ code: 'certificate-unusable', ...unusableCertificate }]),
-      ...clockProblems(store, nowMs),
+      ...holdProblems(this.#parts.hold?.()),
+      ...retentionProblems(store),
+      ...this.#clockProblems(nowMs),
       ...strangers().map(({ name, sinceMs, why }) => ({
         code: 'unknown-agent',
         sinceMs,
@@ -89,6 +113,19 @@ export class Health {
       })),
     ];
   }
+
+  #clockProblems(nowMs: number): CollectorProblem[] {
+    const known = this.#clocks;
+    if (known !== undefined && Math.abs(nowMs - known.atMs) < AGAIN_MS) return known.problems;
+    const problems = clockProblems(this.#parts.store, nowMs);
+    this.#clocks = { atMs: nowMs, problems };
+    return problems;
+  }
+}
+
+function catalogKeyLost(name: string, nowMs: number): CollectorProblem {
+  const message = `the catalog key of vault ${name} is lost here: hand it over with aliquot vault add`;
+  return { code: 'catalog-key-lost', sinceMs: nowMs, message };
 }
 
 /**
@@ -111,14 +148,20 @@ export function strangersTo(
   store: CollectorStore,
   hub: { readonly conduct: Conduct },
 ): UnknownAgent[] {
-  const known = new Set(
-    store
-      .vaults()
-      .flatMap((vault) =>
-        vault.register.agents().map(({ agentId }) => hex(vault.descriptor.vaultId) + hex(agentId)),
-      ),
-  );
-  return hub.conduct.refused().filter(({ vaultId, agentId }) => !known.has(vaultId + agentId));
+  // Only those that were refused are looked up: anybody may ask, and vaults may have thousands.
+  const isKnown = ({ vaultId, agentId }: UnknownAgent): boolean =>
+    store.vaults().some(({ descriptor, register }) => {
+      const id = hex(descriptor.vaultId) === vaultId ? fromHex(agentId) : undefined;
+      return id !== undefined && register.agentById(asAgentId(id)) !== undefined;
+    });
+  return hub.conduct.refused().filter((agent) => !isKnown(agent));
+}
+
+function holdProblems(hold: ClockHold | undefined): CollectorProblem[] {
+  if (hold === undefined) return [];
+  const { sinceMs, machineMs, heldMs } = hold;
+  const message = `this machine's clock jumped to ${formatInstant(machineMs)}, so times go on from the last good one, ${formatInstant(heldMs)} now: set the clock, or if it is right, say so with \`aliquot collector clock --confirm\``;
+  return [{ code: 'clock-held', sinceMs, message }];
 }
 
 /** Where most agents' clocks agree with each other against this one, this one is wrong. */

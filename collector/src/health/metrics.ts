@@ -3,7 +3,7 @@ import type { CollectorStore } from '../store/collector-store.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { VERSION } from '../version.ts';
-import { problemsAt, type WatchContext } from './agent-problems.ts';
+import { lastHeardMs, problemsAt, type WatchContext } from './agent-problems.ts';
 import type { Health } from './health.ts';
 
 /** What the metrics are read from. */
@@ -102,7 +102,7 @@ export const collectorMetrics: readonly Metric[] = [
   ofAgents(
     'aliquot_agent_last_seen_timestamp_seconds',
     'When the agent was last heard, and not refused; 0: never.',
-    ({ lastSeenMs }) => ms(lastSeenMs),
+    (agent, { clock }) => ms(lastHeardMs(agent, clock.nowMs())),
   ),
   ofAgents(
     'aliquot_agent_silence_limit_seconds',
@@ -162,7 +162,11 @@ function ofVaults(
 function ofAgents(
   name: string,
   help: string,
-  value: (agent: AgentRecord, context: MetricsContext, vault: VaultWith<'descriptor'>) => number,
+  value: (
+    agent: AgentRecord,
+    context: MetricsContext,
+    vault: VaultWith<'descriptor' | 'figures'>,
+  ) => number,
 ): Metric {
   const samples = (context: MetricsContext) =>
     context.store

@@ -9,11 +9,18 @@ import {
   type StoredItem,
   type TreeHead,
 } from '@aliquot/proto';
-import type { Clock } from '@aliquot/shared/ports';
+import { formatCounted } from '@aliquot/shared/cli/format';
+import type { Clock, Timers } from '@aliquot/shared/ports';
 import type { Logger } from 'pino';
 import { FETCH_FRAME_BYTES, FETCH_FRAME_ITEMS, WINDOW_BYTES, WINDOW_FRAMES } from '../limits.ts';
 import type { ReleaseShelf } from '../releases/shelf.ts';
-import type { AgentRecord, BranchRecord, ItemBody } from '../store/vault-records.ts';
+import type {
+  AgentRecord,
+  BranchRecord,
+  ItemBody,
+  LostCommit,
+  OnLost,
+} from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { branchNotice } from './branch-notice.ts';
 import type { AgentConduct } from './conduct.ts';
@@ -41,6 +48,7 @@ export interface AgentSessionParts {
   readonly head: TreeHead;
   readonly rolledBack: boolean;
   readonly conduct: AgentConduct;
+  readonly timers: Timers;
   readonly log: Logger;
   readonly reads: ContentReads;
   readonly releases: ReleaseShelf;
@@ -51,10 +59,10 @@ export interface AgentSessionParts {
 }
 
 /**
- * What an agent may do once it has proved itself. Frames are worked on one after the other, but items
- * that come close together are put in one go (`settle`): so what a session holds in memory is such a
- * window, one frame and what its inbox holds. Every answer about existence,
- * every commit and every fetch uses the same set: the lineage's own (P4).
+ * What an agent may do once it has proved itself. Frames are worked on one after the other, but
+ * items that come close together are put in one go (`settle`): so what a session holds in memory is
+ * such a window, one frame and what its inbox holds. Every answer about existence, every commit and
+ * every fetch uses the same set: the lineage's own (P4).
  */
 export class AgentSession {
   readonly #parts: AgentSessionParts;
@@ -81,9 +89,9 @@ export class AgentSession {
   }
 
   /**
-   * Puts what waits. Every question to the catalog, write to a pack, message to a hashing thread and
-   * word of credit wakes somebody up, which costs more than the work: so there is one for many frames.
-   * Throws what `putBodies` throws.
+   * Puts what waits. Every question to the catalog, write to a pack, message to a hashing thread
+   * and word of credit wakes somebody up, which costs more than the work: so there is one for many
+   * frames. Throws what `putBodies` throws.
    */
   async settle(): Promise<void> {
     const [bodies, bytes] = [this.#window, this.#windowBytes];
@@ -91,7 +99,10 @@ export class AgentSession {
     [this.#window, this.#windowBytes] = [[], 0];
     const { store, agent, link, conduct } = this.#parts;
     await store.intake.putBodies(agent.lineageId, bodies);
-    conduct.uploaded(bytes);
+    conduct.uploaded(
+      bytes,
+      bodies.reduce((sum, { items }) => sum + items.length, 0),
+    );
     // Credit is for speed (a sender that keeps to it never waits for a paused socket); memory is
     // bounded by the inbox either way.
     await link.send({ type: 'credit', bytes });
@@ -196,11 +207,16 @@ export class AgentSession {
       await link.send({ type: 'refused', requestId, code: 'log-rolled-back', message });
       return;
     }
-    const nowMs = clock.nowMs();
-    const outcome = await store.intake.commit(agent.agentId, body, nowMs);
-    if (outcome.type === 'missing')
+    const { conduct, timers } = this.#parts;
+    const { pauseMs } = conduct;
+    if (pauseMs > 0) await new Promise<void>((over) => timers.after(pauseMs, over));
+    const outcome = await store.intake.commit(agent.agentId, body, clock.nowMs());
+    if (outcome.type === 'missing') {
+      conduct.inVain(outcome.ids.length, `it lacks ${formatCounted(outcome.ids.length, 'item')}`);
       return link.send({ type: 'commitMissing', requestId, ids: outcome.ids });
+    }
     if (outcome.type === 'refused') {
+      conduct.inVain(0, `${outcome.message} (${outcome.code})`);
       this.#parts.conduct.refused(outcome.code, outcome.message);
       if (forged.has(outcome.code)) this.#parts.conduct.violated(outcome.code, outcome.message);
       return link.send({
@@ -211,7 +227,7 @@ export class AgentSession {
       });
     }
     this.#parts.conduct.accepted();
-    this.#parts.conduct.committed(outcome.addedBytes);
+    if (!outcome.repeated) this.#parts.conduct.committed(outcome.addedBytes);
     // An answer given before the chain had a commit of its own counts from its first commit on.
     const learned = this.#learned;
     if (learned?.logEpoch === store.log.treeHead().logEpoch)
@@ -231,6 +247,7 @@ export class AgentSession {
       inclusion,
       consistency,
       head: signedHead,
+      lacking: outcome.lacking,
     });
     await this.tellBranch();
   }
@@ -268,27 +285,33 @@ export class AgentSession {
   async #state(frame: Extract<ClientFrame, { type: 'state' }>): Promise<void> {
     const { link } = this.#parts;
     if (await this.#selfRestoreIsOff(frame.requestId)) return;
-    for await (const record of this.#ownState(frame.atMs === 0 ? undefined : frame.atMs)) {
+    const lost = new Set<number>();
+    const onLost = ({ sequence }: LostCommit) => void lost.add(sequence);
+    const atMs = frame.atMs === 0 ? undefined : frame.atMs;
+    for await (const record of this.#ownState(atMs, onLost)) {
       const { receivedAtMs } = decodeReceiptBody(record.receipt.body);
       await link.send(
         { type: 'commitData', requestId: frame.requestId, live: record.live, receivedAtMs },
         record.commit,
       );
     }
-    await link.send({ type: 'stateEnd', requestId: frame.requestId });
+    const { requestId } = frame;
+    if (lost.size === 0) return link.send({ type: 'stateEnd', requestId });
+    const message = `the collector cannot read ${lost.size} commits of this PC any more, the first is ${Math.min(...lost)}; central IT can restore the rest`;
+    await link.send({ type: 'refused', requestId, code: 'storage', message });
   }
 
   /**
    * The chain's own history; behind one that is held apart, what else the trunk has: until the fork
    * it was this PC's too.
    */
-  async *#ownState(atMs: number | undefined): AsyncGenerator<StateRecord> {
+  async *#ownState(atMs: number | undefined, onLost: OnLost): AsyncGenerator<StateRecord> {
     const { store, agent, chainId } = this.#parts;
     const history = store.intake.branchOf(agent.agentId, chainId);
-    if (history !== undefined) yield* store.reading.state(history.branchId, atMs);
+    if (history !== undefined) yield* store.reading.state(history.branchId, atMs, onLost);
     yield* history === undefined
-      ? store.reading.state(agent.lineageId, atMs)
-      : store.reading.stateWithout(agent.lineageId, history.branchId, atMs);
+      ? store.reading.state(agent.lineageId, atMs, onLost)
+      : store.reading.stateWithout(agent.lineageId, history.branchId, atMs, onLost);
   }
 
   async #fetch(frame: Extract<ClientFrame, { type: 'fetch' }>): Promise<void> {

@@ -9,7 +9,12 @@ import { hasEnded } from '../store/catalog/refusal.ts';
  * does.
  */
 export interface Misconduct {
-  readonly code: 'refused' | 'broke-protocol' | 'uncommitted-uploads';
+  readonly code:
+    | 'refused'
+    | 'broke-protocol'
+    | 'uncommitted-uploads'
+    | 'repeats-commit'
+    | 'repeats-sessions';
   readonly sinceMs: number;
   readonly message: string;
 }
@@ -29,6 +34,11 @@ export interface UnknownAgent {
 /** How long a violation is reported after the last one. */
 const TOLD_MS = 24 * 3600 * 1000;
 const VAULT_DIGITS = 32;
+/**
+ * Agents that no vault knows and that are remembered: whoever finds the bundle of a group can have
+ * any number of them.
+ */
+const MAX_STRANGERS = 1024;
 const CALLS_STILL =
   '; that PC still calls: stop the program there, or, if it holds what is not here yet, carry its queue (`aliquot queue import --accept-ended`)';
 /**
@@ -37,8 +47,23 @@ const CALLS_STILL =
  */
 const UNCOMMITTED_ALARM_BYTES = 64 * 1024 ** 3;
 
+/**
+ * Commits in a row that may be in vain before the next one has to wait: none of ours sends more.
+ */
+const FREE_ATTEMPTS = 3;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 10_000;
+/** So many in a row are told. */
+const TOLD_ATTEMPTS = 6;
+
 interface Record {
   readonly name: string;
+  /** Commits in a row that were not taken. */
+  readonly vain: { times: number; sinceMs: number; lastMs: number; why: string };
+  /** Sessions that had to wait, because too many had begun just before. */
+  readonly hurry: { times: number; sinceMs: number; lastMs: number };
+  /** Items that the last one lacked and that did not come since. */
+  owed: number;
   violations: number;
   lastViolationMs: number;
   lastViolation: string;
@@ -52,12 +77,14 @@ interface Record {
 /**
  * What agents were refused for and what they do that honest ones do not, since this collector
  * started: in memory, because an agent that misbehaves must not be able to make us write. One
- * record for each agent that the authority certified at most.
+ * record for each agent that is enrolled at most, and for the last strangers.
  */
 export class Conduct {
   readonly #clock: Clock;
   readonly #alarmBytes: number;
   readonly #records = new Map<string, Record>();
+  /** Those that no vault knew when they came last, the oldest first. */
+  readonly #strangers = new Set<string>();
 
   constructor(clock: Clock, alarmBytes: number = UNCOMMITTED_ALARM_BYTES) {
     this.#clock = clock;
@@ -70,6 +97,9 @@ export class Conduct {
     const known = this.#records.get(key);
     const fresh = {
       name,
+      vain: { times: 0, sinceMs: 0, lastMs: 0, why: '' },
+      hurry: { times: 0, sinceMs: 0, lastMs: 0 },
+      owed: 0,
       violations: 0,
       lastViolationMs: 0,
       lastViolation: '',
@@ -92,9 +122,12 @@ export class Conduct {
           why: `${message} (${code})`,
           hasEnded: hasEnded(code),
         };
+        this.#strangers.delete(key);
+        if (code === 'not-enrolled') this.#remember(key);
       },
       accepted: () => {
         record.refusal = undefined;
+        this.#strangers.delete(key);
       },
       get isRefused() {
         return record.refusal !== undefined;
@@ -104,11 +137,35 @@ export class Conduct {
         record.lastViolationMs = this.#clock.nowMs();
         record.lastViolation = `${message} (${code})`;
       },
-      uploaded: (bytes) => {
+      inVain: (lacked, why) => {
+        const { vain } = record;
+        vain.lastMs = this.#clock.nowMs();
+        if (vain.times === 0) vain.sinceMs = vain.lastMs;
+        vain.times += 1;
+        vain.why = why;
+        record.owed = lacked;
+      },
+      hurried: () => {
+        const { hurry } = record;
+        const nowMs = this.#clock.nowMs();
+        if (nowMs - hurry.lastMs >= TOLD_MS) hurry.times = 0;
+        if (hurry.times === 0) hurry.sinceMs = nowMs;
+        hurry.times += 1;
+        hurry.lastMs = nowMs;
+      },
+      get pauseMs() {
+        const beyond = record.vain.times - FREE_ATTEMPTS;
+        return beyond < 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** beyond);
+      },
+      uploaded: (bytes, items) => {
+        // Whoever sends what was asked for has not asked in vain, and may be told of more.
+        if (record.owed > 0 && items >= record.owed) record.vain.times = 0;
+        record.owed = Math.max(0, record.owed - items);
         if (record.uncommittedBytes === 0) record.uncommittedSinceMs = this.#clock.nowMs();
         record.uncommittedBytes += bytes;
       },
       committed: (bytes) => {
+        record.vain.times = 0;
         if (record.uncommittedBytes === 0 || bytes === 0) return;
         record.uncommittedBytes = Math.max(0, record.uncommittedBytes - bytes);
         record.uncommittedSinceMs = this.#clock.nowMs();
@@ -116,21 +173,23 @@ export class Conduct {
     };
   }
 
+  #remember(stranger: string): void {
+    this.#strangers.add(stranger);
+    const [oldest] = this.#strangers;
+    if (this.#strangers.size <= MAX_STRANGERS || oldest === undefined) return;
+    this.#strangers.delete(oldest);
+    this.#records.delete(oldest);
+  }
+
   /** Everybody who is turned away lately. */
   refused(): UnknownAgent[] {
-    return [...this.#records].flatMap(([key, { name, refusal }]) =>
-      refusal !== undefined && this.#clock.nowMs() - refusal.lastMs < TOLD_MS
-        ? [
-            {
-              vaultId: key.slice(0, VAULT_DIGITS),
-              agentId: key.slice(VAULT_DIGITS),
-              name,
-              sinceMs: refusal.sinceMs,
-              why: refusal.why,
-            },
-          ]
-        : [],
-    );
+    const found: UnknownAgent[] = [];
+    for (const [key, { name, refusal }] of this.#records) {
+      if (refusal === undefined || this.#clock.nowMs() - refusal.lastMs >= TOLD_MS) continue;
+      const [vaultId, agentId] = [key.slice(0, VAULT_DIGITS), key.slice(VAULT_DIGITS)];
+      found.push({ vaultId, agentId, name, sinceMs: refusal.sinceMs, why: refusal.why });
+    }
+    return found;
   }
 
   problems(vaultId: VaultId, agentId: AgentId): Misconduct[] {
@@ -145,6 +204,18 @@ export class Conduct {
         sinceMs: refusal.sinceMs,
         message: `was refused ${times}, last: ${refusal.why}${refusal.hasEnded ? CALLS_STILL : ''}`,
       });
+    }
+    const { vain } = record;
+    if (vain.times >= TOLD_ATTEMPTS && this.#clock.nowMs() - vain.lastMs < TOLD_MS) {
+      const says = `sent commits ${vain.times} times in a row that cannot be taken, last: ${vain.why}`;
+      const message = `${says}: it has lost what it refers to, or is in other hands, and is answered late meanwhile; run \`aliquot-agent fsck\` there, or revoke it`;
+      found.push({ code: 'repeats-commit', sinceMs: vain.sinceMs, message });
+    }
+    const { hurry } = record;
+    if (hurry.times > 0 && this.#clock.nowMs() - hurry.lastMs < TOLD_MS) {
+      const says = `began sessions faster than a fault of a network makes it, ${hurry.times} of them had to wait`;
+      const message = `${says}: its PC is damaged or in other hands; look there, or revoke it`;
+      found.push({ code: 'repeats-sessions', sinceMs: hurry.sinceMs, message });
     }
     if (record.violations > 0 && this.#clock.nowMs() - record.lastViolationMs < TOLD_MS) {
       const times = record.violations === 1 ? 'once' : `${record.violations} times`;
@@ -172,11 +243,17 @@ export interface AgentConduct {
   readonly isRefused: boolean;
   /** The session was ended because of what the agent sent. */
   violated(code: string, message: string): void;
-  /** Sealed bytes were taken. */
-  uploaded(bytes: number): void;
+  /** A commit was not taken: it was refused, or lacked so many items. */
+  inVain(lacked: number, why: string): void;
+  /** A session had to wait: too many had begun just before. */
+  hurried(): void;
+  /** How long its next commit has to wait, after many in a row that were not taken. */
+  readonly pauseMs: number;
+  /** Sealed bytes were taken, in so many items. */
+  uploaded(bytes: number, items: number): void;
   /**
-   * A commit was accepted: plaintext bytes of what it added, at least what was sent for them, as
-   * sealing hardly ever adds.
+   * A new commit was accepted: plaintext bytes of what it added, at least what was sent for them,
+   * as sealing hardly ever adds.
    */
   committed(addedBytes: number): void;
 }

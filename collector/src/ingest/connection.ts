@@ -1,19 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import {
-  type ChainId,
-  type ClientFrame,
-  decodeCollectorAddressesBody,
-  MAX_HELLO_BYTES,
-  type Signed,
-} from '@aliquot/proto';
-import { endWith, isForeseen } from '@aliquot/shared/cli/unexpected';
+import { type ClientFrame, decodeCollectorAddressesBody, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { endWith, isForeseen } from '@aliquot/shared/durable/unexpected';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
-import type { Clock, Random, Timers } from '@aliquot/shared/ports';
-import { ServerHandshake } from '@aliquot/shared/session/handshake';
 import type { Logger } from 'pino';
 import { CREDIT_BYTES, FAREWELL_MS, HANDSHAKE_MS, LINGER_BYTES } from '../limits.ts';
-import type { CollectorStore } from '../store/collector-store.ts';
 import { StoreError, type StoreErrorCode } from '../store/errors.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
@@ -21,53 +12,28 @@ import { SOFTWARE } from '../version.ts';
 import { AgentSession } from './agent-session.ts';
 import { type Channel, CLOSE_GOING_AWAY } from './channel.ts';
 import type { AgentConduct } from './conduct.ts';
+import type { Approach, IngestParts, JoinedAgent } from './connection-parts.ts';
 import { ContentReads } from './content-reads.ts';
 import { describe } from './ending.ts';
-import { IngestError, type IngestErrorCode } from './errors.ts';
-import type { SessionHub } from './hub.ts';
+import type { IngestErrorCode } from './errors.ts';
 import { Inbox } from './inbox.ts';
 import { admit, refuseEnded, standing } from './join.ts';
 import type { Asking, Question } from './live-sessions.ts';
 import { promoteWhenQuiet } from './promote.ts';
+import { prove } from './prove.ts';
 import { Questions } from './questions.ts';
-import { SecureLink } from './secure-link.ts';
+import type { SecureLink } from './secure-link.ts';
 
 const SESSION_ID_BYTES = 16;
 /** A control frame of WebSocket with its head: RFC 6455, section 5.5. */
 const MAX_CONTROL_BYTES = 131;
-
-export interface IngestParts {
-  readonly store: CollectorStore;
-  readonly hub: SessionHub;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
-  readonly log: Logger;
-  /** Told of the `Host` by which an agent came that has proved itself. */
-  readonly cameBy?: (host: string | undefined) => void;
-}
-
-/** A session that has proved itself. */
-interface Joined {
-  readonly store: VaultWith<'descriptor' | 'desk' | 'register'>;
-  readonly agent: AgentRecord;
-  readonly chainId: ChainId;
-  readonly link: SecureLink;
-  readonly session: AgentSession;
-  readonly reads: ContentReads;
-  /** Of the collector addresses that the agent has. */
-  readonly addressesRevision: number;
-  /** Of the settings that the agent has, or was handed in this session. */
-  settingsSequence: number;
-}
 
 /** One agent's connection, from the first message to the last. */
 export class Connection {
   readonly #parts: IngestParts;
   readonly #channel: Channel;
   readonly #inbox: Inbox;
-  /** By which it came. */
-  readonly host: string | undefined;
+  readonly #approach: Approach;
   #log: Logger;
   #link: SecureLink | undefined;
   #ended = false;
@@ -76,15 +42,20 @@ export class Connection {
   /** Why this side ended the session. */
   #because: string | undefined;
   #unsubscribe: (() => void) | undefined;
-  #joined: Joined | undefined;
+  #joined: JoinedAgent | undefined;
   readonly #questions = new Questions();
 
-  constructor(parts: IngestParts, channel: Channel, host?: string) {
+  constructor(parts: IngestParts, channel: Channel, approach: Approach = {}) {
     this.#parts = parts;
-    this.host = host;
+    this.#approach = approach;
     this.#channel = channel;
     this.#inbox = new Inbox(channel);
     this.#log = parts.log;
+  }
+
+  /** By which it came. */
+  get host(): string | undefined {
+    return this.#approach.host;
   }
 
   /** Takes a message from the network. */
@@ -167,6 +138,7 @@ export class Connection {
     let leave: (() => void) | undefined;
     try {
       const joined = await this.#join();
+      this.#working = false;
       late();
       if (joined === undefined) return;
       onProved();
@@ -197,6 +169,7 @@ export class Connection {
       ) {
         this.#working = true;
         await joined.session.handle(joined.link.open(message));
+        this.#approach.served?.();
         this.#working = false;
       }
     } catch (error) {
@@ -210,7 +183,9 @@ export class Connection {
     }
   }
 
-  /** The next message; before it is waited for, what the session holds is put, unless more comes. */
+  /**
+   * The next message; before it is waited for, what the session holds is put, unless more comes.
+   */
   async #nextFor(session: AgentSession): Promise<Uint8Array | undefined> {
     if (session.holds && !(await this.#moreComes())) {
       this.#working = true;
@@ -228,44 +203,21 @@ export class Connection {
   }
 
   /** Handshake, authentication, standing; `undefined` when the other side went away in between. */
-  async #join(): Promise<Joined | undefined> {
+  async #join(): Promise<JoinedAgent | undefined> {
     const { store: collector, random, clock } = this.#parts;
-    const handshake = new ServerHandshake({
-      signKey: collector.identity,
-      vault: (vaultId) => {
-        const vault = collector.vault(vaultId);
-        return (
-          vault && {
-            authorityKey: vault.descriptor.authorityKey,
-            certificate: vault.signedCertificate,
-          }
-        );
+    const proved = await prove({
+      ...{ collector, random, channel: this.#channel },
+      next: () => this.#inbox.next(),
+      atTurn: (work) => this.#atTurn(work),
+      onLink: (link) => {
+        this.#link = link;
       },
-      random,
     });
-    const hello = await this.#inbox.next();
-    if (hello === undefined) return undefined;
-    if (hello.length > MAX_HELLO_BYTES)
-      throw new IngestError('INGEST_PROTOCOL', 'the first message is too large', {
-        refusal: 'protocol',
-      });
-    const established = handshake.onClientHello(hello);
-    await this.#channel.send(established.hello);
-    const message = await this.#inbox.next();
-    if (message === undefined) return undefined;
-    const link = new SecureLink(this.#channel, established.keys);
-    const { frame } = link.open(message);
-    // From here on the other side can read a refusal.
-    this.#link = link;
-    if (frame.type !== 'auth')
-      throw new IngestError('INGEST_PROTOCOL', 'the first frame is not auth', {
-        refusal: 'protocol',
-      });
-    const store = collector.vault(established.vaultId);
-    if (store === undefined)
-      throw new IngestError('INGEST_PROTOCOL', 'no such vault', { refusal: 'protocol' });
+    if (proved === undefined) return undefined;
+    const { store, certificate, auth: frame, link } = proved;
+    if (!(await this.#mayBegin(store, certificate))) return undefined;
     const nowMs = clock.nowMs();
-    const agent = await this.#admit(store, handshake.verifyAuth(frame), frame, nowMs);
+    const agent = await this.#admit(store, certificate, frame, nowMs);
     const { head, signedHead, consistency, openings, rolledBack } = await standing(
       store,
       agent,
@@ -285,12 +237,12 @@ export class Connection {
       consistency,
       openings,
       chainHead,
-      gcEpoch: store.sweep.gcEpoch(),
+      gcEpoch: store.sweep.gcEpoch(agent.lineageId),
       rolledBack,
       software: SOFTWARE,
     });
     // Before anything else can happen: an epoch is either in `ready`, or announced to this session.
-    this.#unsubscribe = store.sweep.onGcEpoch((gcEpoch) => {
+    this.#unsubscribe = store.sweep.onGcEpoch(agent.lineageId, (gcEpoch) => {
       // gone: the next ready tells it
       if (!this.#ended) link.send({ type: 'gcEpoch', gcEpoch }).catch(endWith);
     });
@@ -302,21 +254,8 @@ export class Connection {
     const log = this.#log;
     const questions = this.#questions;
     const session = new AgentSession({
-      ...{
-        store,
-        clock,
-        link,
-        agent,
-        chainId,
-        head,
-        rolledBack,
-        conduct,
-        reads,
-        releases,
-        heard,
-        log,
-        questions,
-      },
+      ...{ store, clock, link, agent, chainId, head, rolledBack, conduct, reads, releases },
+      ...{ timers: this.#parts.timers, heard, log, questions },
     });
     await session.tellBranch();
     store.desk.said(agent.agentId, { inForce: frame.settingsSequence, software: frame.software });
@@ -333,23 +272,38 @@ export class Connection {
     };
   }
 
+  /** Does `work` when it is this connection's turn; undefined when it is gone by then. */
+  async #atTurn<T>(work: () => T): Promise<T | undefined> {
+    const { atTurn } = this.#approach;
+    this.#working = true;
+    const done = atTurn === undefined ? work() : await atTurn(work);
+    this.#working = false;
+    return this.#ended ? undefined : done;
+  }
+
+  /** Whether an agent that has proved itself gets a session, perhaps after a wait. */
+  async #mayBegin(
+    { descriptor: { vaultId } }: VaultWith<'descriptor'>,
+    { enrolment: { agentId, name } }: AgentCertificate,
+  ): Promise<boolean> {
+    this.#log = this.#log.child({ vault: hex(vaultId), agent: name });
+    // From here on the log says who was turned away, and why.
+    const conduct = this.#parts.hub.conduct.of(vaultId, agentId, name);
+    this.#conduct = conduct;
+    const { sessions } = this.#approach;
+    this.#working = true;
+    const key = hex(vaultId) + hex(agentId);
+    if (sessions !== undefined && !(await sessions.begin(key, () => conduct.hurried())))
+      this.end('another connection of this agent took over');
+    return !this.#ended;
+  }
+
   async #admit(
     store: VaultWith<'descriptor' | 'events' | 'log' | 'register'>,
     certificate: AgentCertificate,
     frame: Extract<ClientFrame, { type: 'auth' }>,
     nowMs: number,
   ): Promise<AgentRecord> {
-    this.#log = this.#log.child({
-      vault: hex(store.descriptor.vaultId),
-      agent: certificate.enrolment.name,
-    });
-    // Certified by the authority, so there are not endlessly many; from here on the log says who
-    // was turned away, and why.
-    this.#conduct = this.#parts.hub.conduct.of(
-      store.descriptor.vaultId,
-      certificate.enrolment.agentId,
-      certificate.enrolment.name,
-    );
     const { agent, readmitted } = await admit(store, certificate, frame, nowMs);
     if (readmitted) {
       this.#log.warn(

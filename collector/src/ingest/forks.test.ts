@@ -149,22 +149,30 @@ describe('an epoch of the sweep', () => {
     const agent = await front.agent('hplc-1');
     expect((await agent.open(front.connect().wire)).gcEpoch).toBe(0);
     await agent.backUp([file('one')]);
-    const epoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
+    const epoch = await front.vault.sweep.announceGcEpoch(
+      agent.bundle.enrolment.lineageId,
+      front.nowMs,
+    );
     expect((await agent.next()).frame).toEqual({ type: 'gcEpoch', gcEpoch: epoch });
-    expect(front.vault.sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'hplc-1' }]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, epoch)).toMatchObject([
+      { agent: 'hplc-1' },
+    ]);
     agent.send({ type: 'gcLearned', gcEpoch: epoch });
     await agent.backUp([file('two')]); // frames are worked on in order
-    expect(front.vault.sweep.sweepWaitsFor(epoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, epoch)).toEqual([]);
     expect((await agent.open(front.connect().wire)).gcEpoch).toBe(epoch);
   });
 
   it('I-C11: an answer of a chain without a commit counts from its first commit on', async () => {
     const agent = await front.agent('hplc-1');
     await agent.open(front.connect().wire);
-    const epoch = await front.vault.sweep.announceGcEpoch(front.nowMs);
+    const epoch = await front.vault.sweep.announceGcEpoch(
+      agent.bundle.enrolment.lineageId,
+      front.nowMs,
+    );
     await agent.next();
     agent.send({ type: 'gcLearned', gcEpoch: epoch });
     await agent.backUp([file('one')]);
-    expect(front.vault.sweep.sweepWaitsFor(epoch)).toEqual([]);
+    expect(front.vault.sweep.sweepWaitsFor(agent.bundle.enrolment.lineageId, epoch)).toEqual([]);
   });
 });

@@ -1,13 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Front } from '../../testing/front.ts';
 import { socketWire } from '../../testing/wire.ts';
-import { HandshakeGate } from './handshake-gate.ts';
-import { ConnectionGate, UnprovedBytes } from './unproved.ts';
+import { FrontDoor, UnprovedBytes } from './unproved.ts';
 import { AGENT_PATH, attachIngest } from './upgrade.ts';
 
 const KIB = 1024;
@@ -17,13 +16,14 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+async function listening(server: Server, door: FrontDoor): Promise<number> {
+  const front = door.front(server);
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
   closing.push(async () => {
     server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    await new Promise((resolve) => front.close(resolve));
   });
-  return (server.address() as AddressInfo).port;
+  return (front.address() as AddressInfo).port;
 }
 
 describe('bytes of connections that have proved nothing', () => {
@@ -62,6 +62,22 @@ describe('bytes of connections that have proved nothing', () => {
     expect(honest.half.dropped).toBe(true);
   });
 
+  it('bodies of enrolments count among them', () => {
+    const bytes = new UnprovedBytes();
+    const releases = Array.from({ length: 1024 }, () => bytes.reserve(16 * KIB));
+    const large = watched(bytes);
+    large.send(16 * KIB);
+    expect(large.half.dropped).toBe(false);
+    for (const release of releases.slice(0, 2)) {
+      release();
+      release();
+    }
+    large.send(16 * KIB);
+    expect(large.half.dropped).toBe(false);
+    large.send(1);
+    expect(large.half.dropped).toBe(true);
+  });
+
   it('what was proved, or is gone, counts no longer, once', () => {
     const bytes = new UnprovedBytes();
     const many = Array.from({ length: 64 }, () => watched(bytes));
@@ -76,47 +92,19 @@ describe('bytes of connections that have proved nothing', () => {
   });
 });
 
-describe('connections that have proved nothing', () => {
-  it('are ended from the first byte on when there are too many, until one proves whose it is', async () => {
-    const front = await Front.open();
-    closing.push(() => front.close());
-    const server = createServer();
-    const gate = new ConnectionGate(front.log, { total: 10, perAddress: 2 });
-    gate.guard(server);
-    const port = await listening(server);
-    const dial = async () => {
-      const arrived = new Promise<Parameters<ConnectionGate['proved']>[0]>((resolve) =>
-        server.once('connection', resolve),
-      );
-      const socket = connect(port, '127.0.0.1').on('error', () => undefined);
-      const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-      return { socket, ended, end: await arrived };
-    };
-    const first = await dial();
-    const second = await dial();
-    const third = await dial();
-    await third.ended;
-    expect(front.logged.join('')).toContain('INGEST_LIMIT');
-    gate.proved(second.end);
-    const fourth = await dial();
-    await (await dial()).ended;
-    for (const { socket } of [first, second, fourth]) expect(socket.destroyed).toBe(false);
-    for (const { socket } of [first, second, fourth]) socket.destroy();
-  });
-});
-
 describe('a proved session', () => {
   it('that takes nothing of what it asked for is dropped after some minutes, and not before', async () => {
     const front = await Front.open();
     closing.push(() => front.close());
     const server = createServer();
     const { store, hub, clock, timers, log } = front;
+    const door = new FrontDoor({ log, timers });
     const ingest = attachIngest(
       server,
       { store, hub, clock, random: systemRandom, timers, log },
-      new HandshakeGate(),
+      door,
     );
-    const port = await listening(server);
+    const port = await listening(server, door);
     const agent = await front.agent('hplc-1');
     const socket = new WebSocket(`ws://127.0.0.1:${port}${AGENT_PATH}`);
     await agent.open(await socketWire(socket));

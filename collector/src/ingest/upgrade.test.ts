@@ -1,25 +1,30 @@
 import { createServer, request, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Server as NetServer } from 'node:net';
 import { type ChunkId, MAX_FRAME_BYTES } from '@aliquot/proto';
 import { systemRandom } from '@aliquot/shared/ports';
+import { ClientHandshake } from '@aliquot/shared/session/handshake';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Front } from '../../testing/front.ts';
 import { socketWire, type Wire } from '../../testing/wire.ts';
-import { HandshakeGate } from './handshake-gate.ts';
+import type { GateLimits } from '../limits.ts';
+import { FrontDoor } from './unproved.ts';
 import { AGENT_PATH, attachIngest, type Ingest } from './upgrade.ts';
 
 let front: Front;
 let server: Server;
+let listening: NetServer;
 let ingest: Ingest;
 let port: number;
 
-async function start(gate?: HandshakeGate): Promise<void> {
+async function start(limits?: GateLimits): Promise<void> {
   server = createServer((_request, answer) => answer.end('not for agents'));
   const { store, hub, clock, timers, log } = front;
-  ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log }, gate);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  ({ port } = server.address() as AddressInfo);
+  const door = new FrontDoor({ log, timers, ...(limits === undefined ? {} : { limits }) });
+  ingest = attachIngest(server, { store, hub, clock, random: systemRandom, timers, log }, door);
+  listening = door.front(server);
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
+  ({ port } = listening.address() as AddressInfo);
 }
 
 beforeEach(async () => {
@@ -29,12 +34,20 @@ beforeEach(async () => {
 afterEach(async () => {
   await ingest.stop();
   server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await new Promise((resolve) => listening.close(resolve));
   await front.close();
 });
 
 const dial = (path = AGENT_PATH): Promise<Wire> =>
   socketWire(new WebSocket(`ws://127.0.0.1:${port}${path}`));
+
+/** A handshake that waits for the agent's proof. */
+async function begun(): Promise<void> {
+  const wire = await dial();
+  const { vaultId, authorityKey } = front.vault.descriptor;
+  wire.send(new ClientHandshake({ vaultId, authorityKey, random: systemRandom }).start());
+  await wire.next();
+}
 
 function countOf(socket: WebSocket, event: 'ping' | 'pong'): () => number {
   let count = 0;
@@ -69,25 +82,29 @@ describe('ingest over sockets', () => {
     expect(plain).toBe(200);
   });
 
-  it('turns a flood of unproved connections away and forgets them when they close', async () => {
-    await start(new HandshakeGate({ total: 2, perAddress: 2 }));
-    const [first] = [await dial(), await dial()];
-    await expect(dial()).rejects.toThrow(/503/);
-    first.close();
+  it('ends the oldest of many that say nothing, so that an agent of the same address gets in', async () => {
+    await start({ inside: 4, perNetwork: 2, waiting: 4, aSecond: 1000 });
+    const first = await dial();
+    const second = await dial();
+    const third = await dial();
     await first.closed;
-    await expect
-      .poll(async () =>
-        dial().then(
-          () => 'in',
-          () => 'out',
-        ),
-      )
-      .toBe('in');
+    const agent = await front.agent('hplc-1');
+    await agent.open(await dial());
+    await second.closed;
+    expect(front.logged.join('')).toContain('INGEST_LIMIT');
+    // Who has proved itself has no place that anybody could take.
+    for (const _ of Array(4)) await dial();
+    await third.closed;
+    expect((await agent.backUp([{ path: '/data/a', bytes: new Uint8Array(9) }])).type).toBe(
+      'receipt',
+    );
   });
 
   it('takes only a few handshakes at once while it is behind with its work, and all again when it is not', async () => {
     await start();
-    await Promise.all(Array.from({ length: 16 }, () => dial()));
+    // Who only holds a connection is no handshake.
+    for (const _ of Array(20)) await dial();
+    await Promise.all(Array.from({ length: 16 }, () => begun()));
     await dial();
     front.nowMs += 5_000;
     await expect(dial()).rejects.toThrow(/503/);
@@ -97,11 +114,30 @@ describe('ingest over sockets', () => {
     await dial();
   });
 
-  it('keeps a place for others once an agent has proved itself', async () => {
-    await start(new HandshakeGate({ total: 1, perAddress: 1 }));
-    const agent = await front.agent('hplc-1');
-    await agent.open(await dial());
-    await dial();
+  it('P6 has an agent wait that begins session after session, names it, and lets others in at once', async () => {
+    await start();
+    const evil = await front.agent('evil');
+    for (const _ of Array(20)) {
+      const wire = await dial();
+      await evil.open(wire);
+      wire.close();
+      await wire.closed;
+    }
+    const { vaultId } = front.vault.descriptor;
+    const named = () => front.hub.misconduct(vaultId, evil.bundle.enrolment.agentId);
+    expect(named()).toEqual([]);
+    await evil.greet(await dial());
+    let isReady = false;
+    const ready = evil.next().then(({ frame }) => {
+      isReady = true;
+      return frame.type;
+    });
+    await expect.poll(named).toMatchObject([{ code: 'repeats-sessions' }]);
+    const honest = await front.agent('hplc-1');
+    await honest.open(await dial());
+    expect(isReady).toBe(false);
+    front.timers.elapse(1000);
+    expect(await ready).toBe('ready');
   });
 
   it('drops a connection that sends much before it proved itself, whatever length it announced', async () => {

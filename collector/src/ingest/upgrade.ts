@@ -4,13 +4,14 @@ import { MAX_FRAME_BYTES } from '@aliquot/proto';
 import type { Timers } from '@aliquot/shared/ports';
 import { FRAME_OVERHEAD_BYTES } from '@aliquot/shared/session/frames';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { MAX_STALLED_TURNS } from '../limits.ts';
+import { MAX_STALLED_TURNS, UNPROVED_IDLE_MS } from '../limits.ts';
 import { socketChannel } from './channel.ts';
-import { Connection, type IngestParts } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { IngestParts } from './connection-parts.ts';
 import type { IngestErrorCode } from './errors.ts';
-import { HandshakeGate } from './handshake-gate.ts';
 import { Pulse } from './pulse.ts';
-import { ConnectionGate, UnprovedBytes } from './unproved.ts';
+import { SessionPace } from './session-pace.ts';
+import { FrontDoor } from './unproved.ts';
 
 /**
  * Where agents connect, below the collector's base address. Test only: agents, in their own room,
@@ -47,12 +48,10 @@ export interface Ingest {
 export function attachIngest(
   server: Server,
   parts: IngestParts,
-  gate: HandshakeGate = new HandshakeGate(),
-  connections: ConnectionGate = new ConnectionGate(parts.log),
+  door: FrontDoor = new FrontDoor(parts),
 ): Ingest {
-  connections.guard(server);
-  const unproved = new UnprovedBytes();
   const pulse = new Pulse(parts.clock, parts.timers);
+  const sessions = new SessionPace(parts.timers);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -61,44 +60,42 @@ export function attachIngest(
     clientTracking: false,
   });
   const open = new Set<{ connection: Connection; socket: WebSocket; done: Promise<void> }>();
+  /** Handshakes that have begun. */
+  let begun = 0;
   let stopping = false;
 
   const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy());
-    if (stopping) return reject(stream, 503);
-    if (request.url?.split('?')[0] !== AGENT_PATH) return reject(stream, 404);
-    // They come again after a wait that is drawn for each of them.
-    if (pulse.late && gate.size >= ALWAYS_TAKEN) return reject(stream, 503);
-    const leave = gate.enter(request.socket.remoteAddress ?? '', () => stream.destroy());
-    if (leave === undefined) {
-      parts.log.warn(
-        { code: 'INGEST_LIMIT' satisfies IngestErrorCode },
-        'too many connections that have not proved themselves',
-      );
-      return reject(stream, 503);
-    }
-    stream.once('close', leave);
-    sockets.handleUpgrade(request, stream, head, (socket) =>
-      serve(socket, stream, leave, request.headers.host, () => {
-        connections.proved(request.socket);
-        parts.cameBy?.(request.headers.host);
-      }),
-    );
+    door.turn(request, () => {
+      if (request.url?.split('?')[0] !== AGENT_PATH) reject(stream, 404, parts.timers);
+      // They come again after a wait that is drawn for each of them.
+      else if (stopping || (pulse.late && begun >= ALWAYS_TAKEN)) reject(stream, 503, parts.timers);
+      else sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, stream, request));
+    });
   };
 
-  const serve = (
-    socket: WebSocket,
-    stream: Duplex,
-    leave: () => void,
-    host: string | undefined,
-    known: () => void,
-  ): void => {
-    const connection = new Connection(parts, socketChannel(socket, stream), host);
-    const unwatch = unproved.watch(socket, stream);
+  const serve = (socket: WebSocket, stream: Duplex, request: IncomingMessage): void => {
+    const { host } = request.headers;
+    const connection = new Connection(parts, socketChannel(socket, stream), {
+      ...{ host, sessions },
+      atTurn: (work) => door.atTurn(request.socket, work),
+      served: () => door.served(),
+    });
+    const unwatch = door.bytes.watch(socket, stream);
+    door.worksOn(request.socket, () => connection.busy);
+    let ended = (): void => undefined;
+    socket.once('message', () => {
+      begun++;
+      ended = () => {
+        begun--;
+        ended = () => undefined;
+      };
+    });
     const proved = (): void => {
       unwatch();
-      leave();
-      known();
+      ended();
+      door.proved(request.socket);
+      parts.cameBy?.(host);
     };
     const quiet = keepAlive(socket, stream, connection, parts.timers);
     socket.on('message', (data: Buffer) => connection.receive(data));
@@ -113,7 +110,7 @@ export function attachIngest(
     socket.on('close', () => {
       quiet();
       unwatch();
-      leave();
+      ended();
       connection.gone();
     });
     const entry = {
@@ -129,12 +126,13 @@ export function attachIngest(
     async stop() {
       stopping = true;
       pulse.stop();
-      const sessions = [...open];
-      for (const { connection } of sessions) connection.end('the collector is stopping');
+      sessions.stop();
+      const all = [...open];
+      for (const { connection } of all) connection.end('the collector is stopping');
       const cancel = parts.timers.after(STOP_MS, () => {
-        for (const { socket } of sessions) socket.terminate();
+        for (const { socket } of all) socket.terminate();
       });
-      await Promise.all(sessions.map(({ done }) => done));
+      await Promise.all(all.map(({ done }) => done));
       cancel();
       server.off('upgrade', onUpgrade);
       sockets.close();
@@ -202,7 +200,17 @@ function takenBytes(stream: Duplex): number {
   return 'bytesWritten' in stream ? Number(stream.bytesWritten) - stream.writableLength : 0;
 }
 
-function reject(stream: Duplex, status: 404 | 503): void {
+/**
+ * Answers, and leaves it to the other side to close, for a while: who comes again as soon as he is
+ * turned away comes seldom.
+ */
+function reject(stream: Duplex, status: 404 | 503, timers: Timers): void {
   const text = status === 404 ? 'Not Found' : 'Service Unavailable';
-  stream.end(`HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  stream.write(`HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  stream.once('end', () => stream.destroy());
+  stream.once(
+    'close',
+    timers.after(UNPROVED_IDLE_MS, () => stream.destroy()),
+  );
+  stream.resume();
 }

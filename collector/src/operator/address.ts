@@ -16,6 +16,7 @@ import { type CommandContext, outputOf } from '../cli/context.ts';
 import { inspectedVault } from './choose-vault.ts';
 import { CollectorClient } from './client/collector-client.ts';
 import type { VaultClient } from './client/vault-client.ts';
+import { registerClock } from './clock.ts';
 import { peerChainAt } from './http-client.ts';
 import { refuseExisting } from './kit.ts';
 import { openKitFile } from './kit-file.ts';
@@ -43,6 +44,7 @@ export function registerAddress(program: Command, context: CommandContext): void
     .command('address')
     .description('Where agents find it: signed with the kit, handed to every agent.');
   for (const parent of [collector, address]) withExample(parent, 'aliquot collector address show');
+  registerClock(collector, context);
   const set = address
     .command('set')
     .description('Tell every agent where the collector is, now or soon.')

@@ -20,10 +20,12 @@ import { type AgentView, besides } from './agent-view.ts';
 import { registerApprove } from './approve.ts';
 import { chosenVault, inspectedVault } from './choose-vault.ts';
 import type { VaultClient } from './client/vault-client.ts';
+import { keepDecisions } from './decisions.ts';
 import { registerDiagnose } from './diagnose.ts';
 import { callsOf } from './find-agent.ts';
 import { branchJson } from './fork.ts';
 import { registerGone } from './gone.ts';
+import { registerLost } from './lost.ts';
 import {
   type CollectorOptions,
   type KitOptions,
@@ -32,6 +34,7 @@ import {
   withJson,
 } from './options.ts';
 import { type ProblemOf, problemList } from './problem-list.ts';
+import { registerRevoke } from './revoke.ts';
 import { demandContinuation } from './witness.ts';
 
 interface AgentsOptions extends CollectorOptions, KitOptions {
@@ -65,23 +68,10 @@ export function registerAgents(program: Command, context: CommandContext): void 
 
   const agent = program.command('agent').description('One agent.');
   withExample(agent, 'aliquot agent acknowledge hplc-1');
-  const revoke = agent
-    .command('revoke')
-    .description('End an agent for good: it is refused from now on; what it backed up stays.')
-    .argument('NAME', "the agent's name")
-    .option('--reason <TEXT>', 'why, for the log', 'revoked by the operator');
-  withJson(withCollector(revoke));
-  withExample(revoke, "aliquot agent revoke hplc-1 --reason 'PC stolen'");
-  revoke.action(async (name: string, options: AgentsOptions & { reason: string }) => {
-    const output = outputOf(context, options);
-    const vault = await inspectedVault(context, options);
-    const found = await vault.roster.agent(name);
-    await vault.roster.revokeAgent(found.agentId, options.reason);
-    const text = `Agent ${name} is revoked. What it backed up stays, and can be restored with the kit.`;
-    await output.result({ event: 'revoked', agent: name, agentId: found.agentId }, text);
-  });
+  registerRevoke(agent, context);
   registerAcknowledge(agent, context);
   registerGone(agent, context);
+  registerLost(agent, context);
 }
 
 /**
@@ -132,6 +122,7 @@ async function listAgents(
     );
   // Last: what a collector that was put back says of its agents is worth seeing anyway.
   await demandContinuation(context, vault);
+  await keepDecisions(context, vault);
   if (options.problems === true && problems.length > 0) {
     const names = new Set(problems.map(({ name }) => name)).size;
     throw new CommandError(

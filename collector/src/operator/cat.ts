@@ -9,7 +9,7 @@ import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { fetchAgain, fetchItems } from './fetch-items.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
-import { type OpenVault, openVault } from './open-vault.ts';
+import { openVault, type ProvedVault } from './open-vault.ts';
 import {
   type CollectorOptions,
   type KitOptions,
@@ -20,7 +20,7 @@ import {
 import { pathOf } from './paths.ts';
 import { proofTarget } from './proof-target.ts';
 import { UnopenedList } from './unopened.ts';
-import { certifiedAgent, type OpenVersion } from './verified.ts';
+import type { OpenVersion } from './verified.ts';
 
 interface CatOptions extends CollectorOptions, KitOptions {
   readonly agent: string;
@@ -77,6 +77,7 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
       },
     );
   }
+  await unopened.tell(output);
 }
 
 /**
@@ -84,7 +85,7 @@ async function catCommand(context: CommandContext, options: CatOptions): Promise
  * noted.
  */
 async function meantVersion(
-  open: OpenVault,
+  open: ProvedVault,
   options: CatOptions,
   atMs: number | undefined,
   unopened: UnopenedList,
@@ -94,14 +95,7 @@ async function meantVersion(
   if (version !== undefined) return versionById(open, view, { version, path }, unopened);
   if (path === undefined)
     throw new UsageError('USAGE_MISSING', 'no file; give --path, or --version');
-  const newest = await newestOf(
-    open,
-    view.agentId,
-    certifiedAgent(open.kit, view),
-    path,
-    atMs,
-    unopened,
-  );
+  const newest = await newestOf(open, view, path, atMs, unopened);
   if (newest !== undefined || unopened.versions > 0) return newest;
   const see = `see \`aliquot versions --agent ${view.name} --path PATH\``;
   throw new CommandError(
@@ -111,14 +105,14 @@ async function meantVersion(
 }
 
 async function versionAt(
-  open: OpenVault,
+  open: ProvedVault,
   options: CatOptions,
   atMs: number | undefined,
   unopened: UnopenedList,
   output: Output,
 ): Promise<OpenVersion> {
   const version = await meantVersion(open, options, atMs, unopened);
-  await unopened.tell(output);
+  if (version === undefined) await unopened.tell(output);
   if (version === undefined) throw new TypeError('a version that is missing was not told');
   const name = printable(pathOf(version.row));
   const { kind } = version.entry;

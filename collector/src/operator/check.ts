@@ -1,13 +1,24 @@
+import { type CommitHash, rowKind } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatBytes, formatCounted, pathText } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
+import { blockOpeners, openNames } from '@aliquot/shared/commit/open-names';
+import { LogTimes } from '@aliquot/shared/log/log-times';
 import type { Random } from '@aliquot/shared/ports';
-import { toRestoreItem } from '@aliquot/shared/restore/placing';
+import type { RestoreError } from '@aliquot/shared/restore/errors';
+import { type RestoreItem, toRestoreItem } from '@aliquot/shared/restore/placing';
+import { type AskedSlot, type SealedRows, shareRows } from '@aliquot/shared/restore/sealed-rows';
 import type { Command } from 'commander';
+import type { UnopenedCommit } from '../api/messages.ts';
+import { unopenedCommit } from '../api/name-rows.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { type AgentView, everyBranch } from './agent-view.ts';
-import { type OpenVault, openVault } from './open-vault.ts';
+import { Beyond } from './check-beyond.ts';
+import { Doubts } from './check-doubts.ts';
+import { sharesOf } from './check-shares.ts';
+import { fetchAgain, fetchItems } from './fetch-items.ts';
+import { type OpenVault, openVault, type ProvedVault } from './open-vault.ts';
 import {
   type CollectorOptions,
   type KitOptions,
@@ -16,10 +27,11 @@ import {
   withJson,
   withKit,
 } from './options.ts';
+import { PieceProof } from './piece-proof.ts';
 import { proofTarget } from './proof-target.ts';
 import { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
-import { certifiedAgent, openVersions, type VersionWatch } from './verified.ts';
+import { certifiedAgent, readable, slotsOf, type VersionWatch, verifyRecord } from './verified.ts';
 import { HeadCollection } from './witness-heads.ts';
 
 interface CheckOptions extends CollectorOptions, KitOptions {
@@ -54,7 +66,7 @@ async function checkCommand(context: CommandContext, options: CheckOptions): Pro
 }
 
 interface Checking {
-  readonly open: OpenVault;
+  readonly open: ProvedVault;
   readonly threads: FileThreads;
   readonly share: number;
   readonly output: Output;
@@ -65,20 +77,35 @@ async function checkVault(
   options: CheckOptions,
   { open, threads, share, output }: Checking,
 ): Promise<void> {
+  const doubts = new Doubts();
   const agents =
     options.agent === undefined
-      ? everyBranch((await open.vault.roster.list()).agents)
+      ? everyBranch(
+          (await doubts.held(() => open.proofs.roster())) ??
+            (await open.vault.roster.list()).agents,
+        )
       : [await open.vault.roster.history(options.agent)];
   const progress = output.progress('checked');
   const totals =
     share === 1 ? { totalFiles: sum(agents, 'files'), totalBytes: sum(agents, 'bytes') } : {};
-  const all = { files: 0, bytes: 0, failed: 0, growing: 0 };
+  const all = { files: 0, bytes: 0, failed: 0, growing: 0, beyond: 0 };
   const heads = new HeadCollection();
   const unopened = new UnopenedList();
+  const { storedBytes } = await open.vault.stats();
+  const shares = sharesOf(
+    agents.map(({ bytes }) => bytes),
+    storedBytes,
+  );
+  const pieces = piecesOf(open);
   try {
-    for (const agent of agents) {
+    for (const [at, agent] of agents.entries()) {
+      const notOpened = new UnopenedCommits(agent.name);
       const failures: { path: string; code: string; message: string }[] = [];
-      const files = drawn(open, agent, share, context.random, { heads, unopened });
+      const failed = (path: Uint8Array, { code, message }: RestoreError) =>
+        void failures.push({ path: pathText(path), code, message });
+      const beyond = new Beyond(pieces, shares[at] ?? 0, failed);
+      const noted = { heads, beyond, unopened: notOpened, doubts };
+      const files = beyond.within(drawn(open, agent, share, context.random, noted));
       const done = await threads.restore(open, files, undefined, {
         writer: proofTarget(),
         onProgress: ({ files, bytes, path }) =>
@@ -88,9 +115,11 @@ async function checkVault(
             ...totals,
             current: () => pathText(path),
           }),
-        onFailure: (path, { code, message }) =>
-          void failures.push({ path: pathText(path), code, message }),
+        onFailure: failed,
+        onUnopened: notOpened.add,
       });
+      notOpened.tell(unopened);
+      await beyond.tell(output, agent.name);
       for (const failure of failures) {
         await output.result(
           { event: 'failed', agent: agent.name, ...failure },
@@ -99,7 +128,8 @@ async function checkVault(
       }
       all.files += done.files;
       all.bytes += done.bytes;
-      all.failed += done.failed;
+      all.failed += done.failed + beyond.failed;
+      all.beyond += beyond.files;
       all.growing += done.growing;
     }
   } finally {
@@ -108,12 +138,22 @@ async function checkVault(
   const contradictions = await heads.contradictions(open.vault);
   for (const { code, message } of contradictions)
     await output.result({ event: 'forked', code, message }, `FORKED  ${message} [${code}]`);
+  for (const { code, message } of doubts.all)
+    await output.result({ event: 'leftOut', code, message }, `LEFT OUT  ${message} [${code}]`);
   await output.result(
-    { event: 'summary', ...all, heads: heads.size, forked: contradictions.length },
+    {
+      event: 'summary',
+      ...all,
+      heads: heads.size,
+      forked: contradictions.length,
+      leftOut: doubts.all.length,
+    },
     `${formatCounted(all.files, 'file')}, ${formatBytes(all.bytes)} read back, opened and equal to what was signed${growingText(all.growing)}`,
   );
   const [forked] = contradictions;
   if (forked !== undefined) throw forked;
+  const [leftOut] = doubts.all;
+  if (leftOut !== undefined) throw leftOut;
   if (all.failed > 0) {
     throw new CommandError(
       'COMMAND_DAMAGED',
@@ -121,6 +161,14 @@ async function checkVault(
     );
   }
   await unopened.tell(output);
+}
+
+/** Proves files by their pieces, which come as those of whole files do. */
+function piecesOf({ kit, vault }: OpenVault): PieceProof {
+  return new PieceProof(kit.descriptor.vaultId, {
+    fetchItems: (ids) => fetchItems(vault.content, ids),
+    fetchAgain: (id) => fetchAgain(vault.content, id),
+  });
 }
 
 function growingText(growing: number): string {
@@ -132,41 +180,95 @@ function growingText(growing: number): string {
 /** What is noted on the way beside files that fail. */
 interface Noted {
   readonly heads: HeadCollection;
-  readonly unopened: UnopenedList;
+  readonly beyond: Beyond;
+  readonly unopened: UnopenedCommits;
+  readonly doubts: Doubts;
+}
+
+/** The commits of one agent of which something does not open, in one thread or in several. */
+class UnopenedCommits implements VersionWatch {
+  readonly #agent: string;
+  readonly #commits = new Map<string, UnopenedCommit>();
+
+  constructor(agent: string) {
+    this.#agent = agent;
+  }
+
+  /** As a thread says it. */
+  readonly add = (
+    { hash, ...place }: SealedRows['of'],
+    versions: number,
+    error: Parameters<typeof unopenedCommit>[0]['error'],
+  ): void => {
+    const where = { ...place, agent: this.#agent, hash: hash as CommitHash };
+    this.onUnopened(unopenedCommit({ versions, error }, where));
+  };
+
+  onUnopened(commit: UnopenedCommit): void {
+    const before = this.#commits.get(commit.commit);
+    const versions = commit.versions + (before?.versions ?? 0);
+    this.#commits.set(commit.commit, { ...(before ?? commit), versions });
+  }
+
+  tell(all: UnopenedList): void {
+    for (const commit of this.#commits.values()) all.onUnopened(commit);
+  }
 }
 
 /**
  * Every so many files from a random one on: as many as asked, and never none of an agent that has
- * files.
+ * files. Small files as their blocks are sealed, for the threads to open; each block that has a
+ * version of the agent's state is held against its signed root, whether a file of it is drawn or
+ * not.
  */
 async function* drawn(
-  { kit, vault, collector }: OpenVault,
+  open: ProvedVault,
   agent: AgentView,
   share: number,
   random: Random,
-  { heads, unopened }: Noted,
-) {
+  { heads, beyond, unopened, doubts }: Noted,
+): AsyncGenerator<RestoreItem | SealedRows> {
   const step = Math.max(share, 1 / Math.max(agent.files, 1));
   let due = fraction(random);
-  const records = vault.reading.state(agent.agentId, undefined);
+  const { kit, vault, collector, proofs } = open;
+  const question = { atMs: undefined, results: false };
+  const check = await doubts.held(() => proofs.state(agent, question));
+  const times = check === undefined ? LogTimes.asRecorded : await proofs.times();
   const watch: VersionWatch = {
-    provesRoots: true,
     onCommit: (header, receipt) => heads.note(agent.name, header, receipt),
     onUnopened: (commit) => unopened.onUnopened(commit),
+    ...(check && { onRecord: doubts.listenerOf(check) }),
   };
-  for await (const version of openVersions(
-    records,
-    kit,
-    collector,
-    certifiedAgent(kit, agent),
-    watch,
-  )) {
-    if (version.entry.kind !== 'file') continue;
-    due += step;
-    if (due < 1) continue;
-    due -= 1;
-    yield toRestoreItem(version);
+  const certified = certifiedAgent(kit, agent);
+  const reader = { key: kit.vaultKey, recipient: 'vault', provesRoots: true } as const;
+  for await (const record of readable(vault.reading.state(agent.agentId, undefined), watch)) {
+    const {
+      commit,
+      place,
+      unopened: onUnopened,
+    } = verifyRecord(record, { kit, collector, times }, certified, watch);
+    const { rows, header } = commit;
+    const asked: AskedSlot[] = [];
+    for (const { slot } of slotsOf(record, commit, place.receivedAtMs)) {
+      const at = rows.placeOf(slot);
+      const { rows: block } = rows.blocks[at?.index ?? -1] ?? {};
+      if (at === undefined || block === undefined) continue;
+      const isFile = rowKind(block, at.place) === 'file';
+      if (isFile) due += step;
+      const isDrawn = isFile && due >= 1;
+      if (isDrawn) due -= 1;
+      asked.push({ slot, isDrawn, ...at });
+    }
+    const keys = blockOpeners(commit, reader);
+    const of = { hash: place.hash, sequence: header.sequence, receivedAtMs: place.receivedAtMs };
+    const shared = keys && shareRows(of, rows, keys, asked);
+    const isTaken = shared !== undefined && beyond.takes(shared.bytes);
+    if (isTaken) yield* shared.orders;
+    const others = isTaken ? shared.others : asked;
+    for (const version of openNames(commit, others, reader, onUnopened))
+      if (version.isDrawn) yield toRestoreItem(version);
   }
+  if (check !== undefined) await doubts.held(() => check.finish());
 }
 
 /** `5%` or `5` as 0.05. */

@@ -3,7 +3,6 @@ import type { AliquotError } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatCounted, formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import {
   ensureDirectory,
   eraseDurably,
@@ -11,6 +10,7 @@ import {
   readWholeFile,
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { AgentInfo } from '../api/messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';

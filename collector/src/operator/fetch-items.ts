@@ -41,7 +41,9 @@ function notAsked(): StreamError {
   return new StreamError('STREAM_MALFORMED', says);
 }
 
-/** One item whose bytes were not what its id stands for: the collector proves it before it answers. */
+/**
+ * One item whose bytes were not what its id stands for: the collector proves it before it answers.
+ */
 export async function fetchAgain(content: ItemLines, id: ChunkId): Promise<Uint8Array | undefined> {
   for await (const { bytes } of fetchItems(content, [id], true)) return bytes.slice();
   return undefined;

@@ -74,7 +74,7 @@ async function findCommand(
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined
-      ? everyBranch((await source.vault.roster.list()).agents)
+      ? everyBranch(await source.roster())
       : [await source.vault.roster.history(options.agent)];
   const width = Math.max(...agents.map(({ name }) => name.length));
   let found = 0;

@@ -89,7 +89,7 @@ async function list(context: CommandContext, output: Output, options: ListOption
   const source = await nameSource(context, options, unopened);
   const agents =
     options.agent === undefined
-      ? everyBranch((await source.vault.roster.list()).agents)
+      ? everyBranch(await source.roster())
       : [await source.vault.roster.history(options.agent)];
   const width = Math.max(0, ...agents.map(({ name }) => name.length));
   const guess =

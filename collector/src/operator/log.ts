@@ -1,5 +1,5 @@
 import { decodeSigned, MAX_LOST_HEADS, type TreeHead } from '@aliquot/proto';
-import { formatInstant } from '@aliquot/shared/cli/format';
+import { formatCounted, formatInstant } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import {
@@ -10,9 +10,12 @@ import {
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import type { Command } from 'commander';
 import { fromBase64 } from '../api/base64.ts';
+import type { LogInfo } from '../api/log-messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { chosenVault } from './choose-vault.ts';
+import type { VaultClient } from './client/vault-client.ts';
+import { applyAgain, type Healed, keepDecisions, tellAgain } from './decisions.ts';
 import { type OpenVault, openUnwitnessed } from './open-vault.ts';
 import {
   type CollectorOptions,
@@ -27,6 +30,8 @@ import { headText, type Witnessed, witnessed } from './witness.ts';
 import type { SeenHead, Witness } from './witness-book.ts';
 
 const REOPEN_ATTEMPTS = 10;
+/** Agents in doubt that are named for a person; `--json` has all. */
+const MAX_NAMED = 12;
 
 type LogOptions = CollectorOptions & KitOptions & { readonly json?: boolean };
 
@@ -104,6 +109,7 @@ async function statusCommand(context: CommandContext, options: LogOptions): Prom
     lines.join('\n'),
   );
   if (witness.failure !== undefined) throw witness.failure;
+  await keepDecisions(context, vault);
 }
 
 function witnessText({ before, after, failure }: Witnessed): string {
@@ -156,6 +162,8 @@ async function reopen(
   { kit, vault, collector }: OpenVault,
 ): Promise<void> {
   const { before, failure } = await witnessed(context, vault);
+  // Before the log is opened for those who wait: who was revoked does not come in between.
+  const { again, seen } = await applyAgain(context, vault);
   const info = await vault.log.info();
   const { head: base } = verifyHead(decodeSigned(fromBase64(info.head)), collector);
   // A head that no certified collector of this vault signed (this one, or one that it succeeds) was
@@ -173,7 +181,9 @@ async function reopen(
       return verifyHead(decodeSigned(fromBase64(signedHead)), signer).head;
     }),
   ]);
+  await tellAgain(output, again);
   if (lost.length === 0) {
+    if (again.length > 0) await keepDecisions(context, vault);
     await output.result(
       { event: 'reopened', opened: false },
       'Neither an agent nor this operator holds a head that the log does not contain; there is nothing to heal.',
@@ -191,12 +201,72 @@ async function reopen(
     approvedAtMs: context.clock.nowMs(),
   });
   await vault.log.openEpoch(opening);
+  await keepDecisions(context, vault);
+  const newest = Math.max(...lost.map(({ size }) => size));
+  const places = info.reported.map(({ leafIndex }) => leafIndex);
+  const unseen = unseenOf(newest, lost, seen, Math.min(base.size, ...places));
+  const doubted = unseen === 0 ? [] : await inDoubt(vault, info.reported, newest);
+  if (unseen > 0)
+    output.note(
+      `of what was lost, this PC has not seen ${unseen === 1 ? 'the last leaf' : `the last ${unseen} leaves`}: whom did somebody revoke or approve then, what was set, said to be gone or decided about forks? Nobody can tell from here, so ask, run the same command where it was done, and revoke again who was revoked. ${doubtedText(doubted)}`,
+    );
   const agents = [...new Set(info.reported.map((reported) => reported.agent))];
   await output.result(
-    { event: 'reopened', opened: true, logEpoch, base: base.size, lostUpTo: lost[0]?.size, agents },
+    {
+      event: 'reopened',
+      opened: true,
+      logEpoch,
+      base: base.size,
+      lostUpTo: lost[0]?.size,
+      agents,
+      unseen,
+      doubted,
+    },
     `The log goes on in epoch ${logEpoch} from ${base.size} leaves; agents hold heads of up to ${lost[0]?.size ?? 0}.\n` +
       `Agents send what was lost again by themselves when they connect (reported by ${agents.join(', ') || 'no agent yet'}); what they no longer have is named in their status.`,
   );
+}
+
+/**
+ * How many leaves of the lost part this PC has not seen, about: at least one, unless it saw all.
+ *
+ * @param kept How many leaves there were, at most, before anything came behind them anew.
+ */
+function unseenOf(
+  newest: number,
+  lost: readonly TreeHead[],
+  seen: Healed['seen'],
+  kept: number,
+): number {
+  const newestEpoch = Math.max(...lost.map(({ logEpoch }) => logEpoch));
+  const through = seen?.logEpoch === newestEpoch ? seen.through : 0;
+  return through >= newest ? 0 : Math.max(1, newest - Math.max(through, kept));
+}
+
+/**
+ * Names of agents that are let in, or would be, and may have been revoked in the part of the log
+ * that is not known: all but those that were shown its newest head, which only an agent is.
+ */
+async function inDoubt(
+  vault: VaultClient,
+  reported: LogInfo['reported'],
+  newest: number,
+): Promise<string[]> {
+  const shown = new Set(
+    reported.filter(({ head }) => head.size === newest).map(({ agent }) => agent),
+  );
+  const { agents } = await vault.roster.list();
+  return agents
+    .filter(({ state, name }) => state !== 'revoked' && state !== 'replaced' && !shown.has(name))
+    .map(({ name }) => name);
+}
+
+function doubtedText(doubted: readonly string[]): string {
+  if (doubted.length === 0) return 'No agent that is let in now can have been revoked then.';
+  const named = doubted.slice(0, MAX_NAMED).join(', ');
+  const rest = doubted.length - MAX_NAMED;
+  const others = rest > 0 ? `, and ${formatCounted(rest, 'other')}` : '';
+  return `Perhaps it was one of these, which are let in: ${named}${others}.`;
 }
 
 /**

@@ -10,13 +10,14 @@ import { pathText } from '@aliquot/shared/cli/format';
 import { blockClearHashes } from '@aliquot/shared/commit/block-open';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
+import { LogTimes } from '@aliquot/shared/log/log-times';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { content, StoreWorld } from '../../testing/store/world.ts';
 import { MemberTallies } from '../api/result-rows.ts';
 import { StoredVault } from '../store/stored-vault.ts';
 import { missingMembers } from './members.ts';
-import type { OpenVault } from './open-vault.ts';
+import { type ProvedVault, readerOf } from './open-vault.ts';
 import { openResultVersions } from './verified.ts';
 
 const ROOT = '/data/run.D';
@@ -41,20 +42,23 @@ function purged(commit: SignedCommit): SignedCommit {
 }
 
 describe('P6 the members that a result lacks', () => {
-  test.each<[string, readonly number[], (commit: SignedCommit) => SignedCommit, object]>([
+  interface Case {
+    readonly lacking?: readonly number[];
+    readonly slots: readonly number[];
+    readonly change: (commit: SignedCommit) => SignedCommit;
+  }
+  test.each<[string, Case, object]>([
     [
       'are named where their versions were lost',
-      [GONE],
-      (commit) => ({ ...commit, lacking: [GONE] }),
+      { lacking: [GONE], slots: [], change: (commit) => commit },
       { present: 2, missing: [`${ROOT}/b`] },
     ],
     [
       'are counted where they were purged, and their names with them',
-      [0, 1, 2],
-      purged,
+      { slots: [0, 1, 2], change: purged },
       { present: 0, missing: [] },
     ],
-  ])('%s', async (_, slots, change, expected) => {
+  ])('%s', async (_, { lacking, slots, change }, expected) => {
     const world = new StoreWorld();
     const store = await StoredVault.inFolder(temporaryFolder(), world.identity, world.ports());
     onTestFinished(() => store.close());
@@ -69,7 +73,7 @@ describe('P6 the members that a result lacks', () => {
       small.map(({ draft }) => draft),
     );
     const members = small.map((file, at) => ({ ...file, draft: drafts[at] ?? file.draft }));
-    await agent.back(store, members, { results: [agent.result(ROOT, drafts)] });
+    await agent.back(store, members, { results: [agent.result(ROOT, drafts)], lacking });
     async function* changed(records: AsyncIterable<StateRecord>): AsyncGenerator<StateRecord> {
       for await (const record of records) {
         const commit = encodeSignedCommit(change(decodeSignedCommit(record.commit)));
@@ -94,13 +98,14 @@ describe('P6 the members that a result lacks', () => {
           everyVersion: () => changed(reading.everyVersion(lineageId)),
         },
       },
-    } as unknown as OpenVault;
+      proofs: { times: async () => LogTimes.asRecorded },
+    } as unknown as ProvedVault;
     const certified = { ...agent, enrolment: agent.enrolmentBody };
     const watch = { onUnopened: () => undefined };
     const rows = changed(reading.results(lineageId, undefined));
-    const { kit, collector } = open;
+    const reader = await readerOf(open);
     const tallies = new MemberTallies();
-    for await (const result of openResultVersions(rows, kit, collector, certified, watch)) {
+    for await (const result of openResultVersions(rows, reader, certified, watch)) {
       const place = { open, branchId: '', agent: certified, result };
       const told = await missingMembers(place, watch);
       const missing = told.missing.map(({ path }) => pathText(path));

@@ -7,13 +7,14 @@ import { rowsIn } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
-import type { OpenVault } from './open-vault.ts';
+import { unverified } from './evidence.ts';
+import { type ProvedVault, readerOf } from './open-vault.ts';
 import type { FailedName } from './restore-told.ts';
 import {
   type CertifiedAgent,
   type OpenVersion,
   openVersions,
-  unverified,
+  readable,
   type VerifiedResult,
   type VersionWatch,
   verifyRecord,
@@ -21,7 +22,7 @@ import {
 
 /** A version of a result, and where its members are asked for. */
 export interface ResultPlace {
-  readonly open: OpenVault;
+  readonly open: ProvedVault;
   readonly branchId: string;
   readonly agent: CertifiedAgent;
   readonly result: VerifiedResult;
@@ -41,9 +42,9 @@ export async function* membersOf(
   atMs: number | undefined,
   watch: VersionWatch,
 ): AsyncGenerator<OpenVersion> {
-  const { kit, vault, collector } = open;
-  const records = vault.reading.members(branchId, result.row.resultId, atMs);
-  for await (const version of openVersions(records, kit, collector, agent, watch)) {
+  const records = open.vault.reading.members(branchId, result.row.resultId, atMs);
+  const reader = await readerOf(open);
+  for await (const version of openVersions(records, reader, agent, watch)) {
     const { entry, list } = version;
     const isMember = isMemberOf(entry, result.row) && entry.kind !== 'gone';
     if (!isMember || !isBelow(list.path, result.list.path))
@@ -72,14 +73,15 @@ export async function missingMembers(
   watch: VersionWatch,
 ): Promise<MissingMembers> {
   const { open, branchId, agent, result } = place;
-  const { kit, vault, collector } = open;
+  const { kit, vault } = open;
+  const reader = await readerOf(open);
   const { row, line } = result;
   const present = new Set<string>();
   for await (const { entry } of membersOf(place, line.versionTimeMs, watch))
     present.add(hex(entry.fileId));
   const paths = new Map<string, Uint8Array>();
-  for await (const record of vault.reading.everyVersion(branchId)) {
-    const { commit } = verifyRecord(record, kit, collector, agent, watch);
+  for await (const record of readable(vault.reading.everyVersion(branchId), watch)) {
+    const { commit } = verifyRecord(record, reader, agent, watch);
     // Rows of lost versions stand in their blocks as they were signed.
     const rows = commit.rows.asSigned;
     const members = [...rowsIn(rows)].filter(
@@ -87,8 +89,9 @@ export async function missingMembers(
         isMemberOf(entry, row) && !present.has(hex(entry.fileId)) && entry.kind !== 'gone',
     );
     if (members.length === 0) continue;
-    const reader = { key: kit.vaultKey, recipient: 'vault' } as const;
-    for (const { entry, list } of openNames({ ...commit, rows }, members, reader, () => undefined))
+    const vaultKey = { key: kit.vaultKey, recipient: 'vault' } as const;
+    const unread = () => undefined;
+    for (const { entry, list } of openNames({ ...commit, rows }, members, vaultKey, unread))
       paths.set(hex(entry.fileId), list.path);
   }
   const missing = [...paths.values()].map((path) => ({

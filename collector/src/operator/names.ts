@@ -1,19 +1,30 @@
+import type { TreeHead } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
-import type { NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
+import type { AgentInfo, NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
 import { MemberTallies } from '../api/result-rows.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
 import { CollectorClient } from './client/collector-client.ts';
+import type { StateAnswer } from './client/reading-client.ts';
 import type { VaultClient } from './client/vault-client.ts';
 import { inspectKitFile, kitPath, openKitFile } from './kit-file.ts';
 import { versionsOfResult } from './one-result.ts';
+import { type ProvedVault, readerOf } from './open-vault.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
 import { asRecorded } from './paths.ts';
+import { provedState, withCheck } from './proof/answers.ts';
+import { type AnswerCheck, Proofs } from './proof/proofs.ts';
 import type { UnopenedList } from './unopened.ts';
-import { certifiedAgent, openResultVersions, openVersions, verifyRecord } from './verified.ts';
+import {
+  certifiedAgent,
+  openResultVersions,
+  openVersions,
+  readable,
+  verifyRecord,
+} from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
 /**
@@ -22,6 +33,8 @@ import { demandContinuation } from './witness.ts';
  */
 export interface NameSource {
   readonly vault: VaultClient;
+  /** The vault's agents; with the kit proved to be all that have commits. */
+  roster(): Promise<readonly AgentInfo[]>;
   /** The files of an agent as they were at a time (undefined: now). */
   state(agent: AgentView, atMs: number | undefined): AsyncIterable<NameRow>;
   /** Every kept version of one file, oldest first, "gone" included. */
@@ -29,8 +42,8 @@ export interface NameSource {
   /** Every kept version of every file, newest commit first, "gone" included. */
   everyVersion(agent: AgentView): AsyncIterable<NameRow>;
   /**
-   * The results of an agent as they stood at a time (undefined: now): open where members are missing
-   * or newer than the row.
+   * The results of an agent as they stood at a time (undefined: now): open where members are
+   * missing or newer than the row.
    */
   results(agent: AgentView, atMs: number | undefined): AsyncIterable<ResultLine>;
   /** Every version of the result with this root, oldest first. */
@@ -51,7 +64,7 @@ export async function nameSource(
   const collector = await CollectorClient.connect(await endpointOf(context, options));
   const usesKit = known !== undefined && (options.kit !== undefined || options.vault === undefined);
   const vault = collector.vault(usesKit ? { vaultId: known.vaultId } : { name: options.vault });
-  await demandContinuation(context, vault);
+  const head = await demandContinuation(context, vault);
   if (options.kit === undefined && !vault.info.blind) return serverNames(vault, unopened);
   if (known === undefined) {
     throw new UsageError(
@@ -59,12 +72,14 @@ export async function nameSource(
       `vault ${vault.info.name} is blind: its names open only on this machine; give its recovery kit with --kit`,
     );
   }
-  return kitNames(vault, await openKitFile(context, options), unopened);
+  const kit = await openKitFile(context, options);
+  return kitNames(context, vault, { kit, head }, unopened);
 }
 
 function serverNames(vault: VaultClient, unopened: UnopenedList): NameSource {
   return {
     vault,
+    roster: async () => (await vault.roster.list()).agents,
     state: (agent, atMs) =>
       rowsOf<NameRow>(vault.reading.names({ agentId: agent.agentId, atMs }), unopened),
     everyVersion: (agent) =>
@@ -95,55 +110,65 @@ async function* rowsOf<Row extends object>(
   }
 }
 
-function kitNames(vault: VaultClient, kit: OpenKit, unopened: UnopenedList): NameSource {
+/** The same, with the kit open and the vault's log continued up to `head`. */
+export function kitNames(
+  context: CommandContext,
+  vault: VaultClient,
+  { kit, head }: { readonly kit: OpenKit; readonly head: TreeHead },
+  unopened: UnopenedList,
+): NameSource {
   const collector = vault.certificate(kit.authority.publicKey);
+  const proofs = new Proofs(context, vault, kit.descriptor, head);
+  const open: ProvedVault = { kit, vault, collector, proofs };
+  /** Versions of an answer that is proved to have all of them. */
+  async function* rows(
+    agent: AgentView,
+    check: AnswerCheck,
+    records: AsyncIterable<StateAnswer>,
+  ): AsyncGenerator<NameRow> {
+    const watch = withCheck(unopened, check);
+    const certified = certifiedAgent(kit, agent);
+    const reader = await readerOf(open);
+    for await (const { row } of openVersions(records, reader, certified, watch)) yield row;
+    await check.finish();
+  }
   return {
     vault,
+    roster: () => proofs.roster(),
     async *state(agent, atMs) {
-      const certified = certifiedAgent(kit, agent);
-      for await (const { row } of openVersions(
-        vault.reading.state(agent.agentId, atMs),
-        kit,
-        collector,
-        certified,
-        unopened,
-      ))
-        yield row;
+      for await (const { row } of provedState(open, agent, atMs, unopened)) yield row;
     },
     async *everyVersion(agent) {
-      const certified = certifiedAgent(kit, agent);
-      for await (const { row } of openVersions(
-        vault.reading.everyVersion(agent.agentId),
-        kit,
-        collector,
-        certified,
-        unopened,
-      ))
-        yield row;
+      const check = await proofs.versions(agent);
+      yield* rows(agent, check, vault.reading.everyVersion(agent.agentId));
     },
     async *versions(agent, path) {
-      const certified = certifiedAgent(kit, agent);
-      const pathKey = pathKeyFor(kit.pathSecret, certified.enrolment);
+      const pathKey = pathKeyFor(kit.pathSecret, certifiedAgent(kit, agent).enrolment);
       for (const bytes of pathCandidates(path)) {
-        const records = vault.reading.versions(agent.agentId, fileIdFor(pathKey, bytes));
-        for await (const { row } of openVersions(records, kit, collector, certified, unopened))
-          yield row;
+        const id = fileIdFor(pathKey, bytes);
+        const check = await proofs.versions(agent, { id, isResult: false });
+        yield* rows(agent, check, vault.reading.versions(agent.agentId, id));
       }
     },
     async *results(agent, atMs) {
       const certified = certifiedAgent(kit, agent);
       const tallies = new MemberTallies();
-      for await (const record of vault.reading.state(agent.agentId, atMs))
-        tallies.add(verifyRecord(record, kit, collector, certified, unopened).commit.rows, record);
+      const files = await proofs.state(agent, { atMs, results: false });
+      const watch = withCheck(unopened, files);
+      const state = vault.reading.state(agent.agentId, atMs);
+      const reader = await readerOf(open);
+      for await (const record of readable(state, unopened))
+        tallies.add(verifyRecord(record, reader, certified, watch).commit.rows, record);
+      await files.finish();
+      const check = await proofs.state(agent, { atMs, results: true });
       const records = vault.reading.results(agent.agentId, atMs);
-      for await (const { line } of openResultVersions(records, kit, collector, certified, unopened))
+      const watching = withCheck(unopened, check);
+      for await (const { line } of openResultVersions(records, reader, certified, watching))
         yield line;
+      await check.finish();
     },
     async *resultVersions(agent, path) {
-      const certified = certifiedAgent(kit, agent);
-      const open = { kit, vault, collector };
-      for await (const { line } of versionsOfResult(open, agent.agentId, certified, path, unopened))
-        yield line;
+      for await (const { line } of versionsOfResult(open, agent, path, unopened)) yield line;
     },
   };
 }

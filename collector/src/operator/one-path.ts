@@ -1,22 +1,18 @@
-import { decodeSignedCommit, type StateRecord } from '@aliquot/proto';
+import { decodeSignedCommit, type FileId, type StateRecord } from '@aliquot/proto';
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatTime, printable } from '@aliquot/shared/cli/format';
 import { pathCandidates } from '@aliquot/shared/cli/path-set';
 import { commitHash } from '@aliquot/shared/commit/commit';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import type { NameRow } from '../api/messages.ts';
-import { isVersion, parseVersionId } from '../api/version-id.ts';
+import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
 import { CommandError } from '../cli/command-error.ts';
 import type { AgentView } from './agent-view.ts';
-import type { OpenVault } from './open-vault.ts';
+import type { StateAnswer } from './client/reading-client.ts';
+import { type ProvedVault, readerOf } from './open-vault.ts';
 import { pathOf } from './paths.ts';
-import {
-  type CertifiedAgent,
-  certifiedAgent,
-  type OpenVersion,
-  openVersions,
-  type VersionWatch,
-} from './verified.ts';
+import { provedRecords } from './proof/answers.ts';
+import { certifiedAgent, type OpenVersion, openVersions, type VersionWatch } from './verified.ts';
 
 /**
  * The newest version of one whole path at a time, a deletion included; only its own commits are
@@ -24,33 +20,53 @@ import {
  * older one is not what was asked for.
  */
 export async function newestOf(
-  { kit, vault, collector }: OpenVault,
-  branchId: string,
-  agent: CertifiedAgent,
+  open: ProvedVault,
+  view: AgentView,
   path: string,
   atMs: number | undefined,
   watch: VersionWatch,
 ): Promise<OpenVersion | undefined> {
+  const { kit } = open;
+  const reader = await readerOf(open);
+  const agent = certifiedAgent(kit, view);
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   let newest: OpenVersion | undefined;
   for (const candidate of pathCandidates(path)) {
-    const records = newestRecord(
-      vault.reading.versions(branchId, fileIdFor(pathKey, candidate)),
-      atMs,
-    );
-    for await (const version of openVersions(records, kit, collector, agent, watch))
-      newest = version;
+    const all = versionsOfFile(open, view, fileIdFor(pathKey, candidate));
+    const records = newestRecord(all, atMs);
+    for await (const version of openVersions(records, reader, agent, watch)) newest = version;
   }
   return newest;
 }
 
-/** The last version of some that come oldest first, not later than a time. */
+/** Every version of one file, proved to be all. */
+async function* versionsOfFile(
+  open: ProvedVault,
+  view: AgentView,
+  fileId: FileId,
+): AsyncGenerator<StateAnswer> {
+  const check = await open.proofs.versions(view, { id: fileId, isResult: false });
+  yield* provedRecords(open, view, open.vault.reading.versions(view.agentId, fileId), check);
+}
+
+/**
+ * The last version of some that come oldest first, not later than a time. A newer one that the
+ * collector cannot read any more stands in its way.
+ */
 async function* newestRecord(
-  records: AsyncIterable<StateRecord>,
+  answers: AsyncIterable<StateAnswer>,
   atMs: number | undefined,
-): AsyncGenerator<StateRecord> {
+): AsyncGenerator<StateAnswer> {
   let newest: StateRecord | undefined;
-  for await (const record of records) {
+  for await (const record of answers) {
+    if ('unopened' in record) {
+      const { receivedAtMs, versions } = record.unopened;
+      const isOlder = (newest?.versionTimesMs[0] ?? 0) < receivedAtMs;
+      if (versions > 0 && isOlder && (atMs === undefined || receivedAtMs <= atMs))
+        newest = undefined;
+      yield record;
+      continue;
+    }
     for (const [index, slot] of record.live.entries()) {
       const timeMs = record.versionTimesMs[index];
       if (timeMs !== undefined && (atMs === undefined || timeMs <= atMs))
@@ -67,11 +83,13 @@ async function* newestRecord(
  * for none, or a deletion.
  */
 export async function versionById(
-  { kit, vault, collector }: OpenVault,
+  open: ProvedVault,
   view: AgentView,
   { version: text, path }: { readonly version: string; readonly path: string | undefined },
   watch: VersionWatch,
 ): Promise<OpenVersion | undefined> {
+  const { kit, vault } = open;
+  const reader = await readerOf(open);
   const id = parseVersionId(text);
   const agent = certifiedAgent(kit, view);
   const see = `see \`aliquot versions --agent ${agent.name} --path PATH\``;
@@ -87,15 +105,10 @@ export async function versionById(
   const sources =
     path === undefined
       ? [vault.reading.versionsById(view.agentId, id)]
-      : pathCandidates(path).map((bytes) =>
-          vault.reading.versions(view.agentId, fileIdFor(pathKey, bytes)),
-        );
+      : pathCandidates(path).map((bytes) => versionsOfFile(open, view, fileIdFor(pathKey, bytes)));
   for (const records of sources) {
-    const meant = only(records, (record, slot) =>
-      isVersion(id, commitHash(decodeSignedCommit(record.commit).header), slot),
-    );
-    for await (const version of openVersions(meant, kit, collector, agent, counting))
-      found.push(version);
+    const meant = only(records, id);
+    for await (const version of openVersions(meant, reader, agent, counting)) found.push(version);
   }
   const [first] = found;
   if (found.length + unopened > 1) {
@@ -106,6 +119,7 @@ export async function versionById(
     );
   }
   if (first === undefined && unopened === 0) {
+    if (path === undefined) await open.proofs.requireNoCommit(view, id.digits);
     const of = path === undefined ? '' : ` of ${printable(path)}`;
     throw new CommandError(
       'COMMAND_NO_SUCH_FILE',
@@ -119,11 +133,16 @@ export async function versionById(
 
 /** Records with only those of their versions that are meant. */
 async function* only(
-  records: AsyncIterable<StateRecord>,
-  isMeant: (record: StateRecord, slot: number) => boolean,
-) {
-  for await (const record of records) {
-    const kept = [...record.live.entries()].filter(([, slot]) => isMeant(record, slot));
+  answers: AsyncIterable<StateAnswer>,
+  id: VersionId,
+): AsyncGenerator<StateAnswer> {
+  for await (const record of answers) {
+    if ('unopened' in record) {
+      if (mayBeOf(id, record.unopened.commit)) yield record;
+      continue;
+    }
+    const hash = commitHash(decodeSignedCommit(record.commit).header);
+    const kept = [...record.live.entries()].filter(([, slot]) => isVersion(id, hash, slot));
     if (kept.length === 0) continue;
     yield {
       ...record,
@@ -131,6 +150,11 @@ async function* only(
       versionTimesMs: kept.map(([index]) => record.versionTimesMs[index] ?? 0),
     };
   }
+}
+
+/** Whether an id may mean a version in the commit of this name. */
+function mayBeOf({ digits }: VersionId, commit: string): boolean {
+  return digits.startsWith(commit) || commit.startsWith(digits);
 }
 
 /** Why a deletion cannot be given back, and what can. */

@@ -4,29 +4,35 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { pathKeyFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import { pathIdentity } from '@aliquot/shared/keys/path-case';
 import { isNamedBy, parseVersionId } from '../api/version-id.ts';
-import type { OpenVault } from './open-vault.ts';
+import type { AgentView } from './agent-view.ts';
+import { unverified } from './evidence.ts';
+import { type ProvedVault, readerOf } from './open-vault.ts';
 import { asRecorded } from './paths.ts';
+import { withCheck } from './proof/answers.ts';
 import {
-  type CertifiedAgent,
+  certifiedAgent,
   openResultVersions,
-  unverified,
   type VerifiedResult,
   type VersionWatch,
 } from './verified.ts';
 
 /** Every version of the result with this root, oldest first. */
 export async function* versionsOfResult(
-  { kit, vault, collector }: OpenVault,
-  branchId: string,
-  agent: CertifiedAgent,
+  open: ProvedVault,
+  view: AgentView,
   path: string,
   watch: VersionWatch,
 ): AsyncGenerator<VerifiedResult> {
+  const { kit, vault, proofs } = open;
+  const reader = await readerOf(open);
+  const agent = certifiedAgent(kit, view);
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
   for (const candidate of pathCandidates(asRecorded(path))) {
     const resultId = resultIdFor(pathKey, candidate);
-    const records = vault.reading.resultVersions(branchId, resultId);
-    for await (const result of openResultVersions(records, kit, collector, agent, watch)) {
+    const check = await proofs.versions(view, { id: resultId, isResult: true });
+    const records = vault.reading.resultVersions(view.agentId, resultId);
+    const watching = withCheck(watch, check);
+    for await (const result of openResultVersions(records, reader, agent, watching)) {
       const { row, list } = result;
       // Its id follows from its path: another path under this id is no honest agent's.
       if (
@@ -36,6 +42,7 @@ export async function* versionsOfResult(
         throw unverified('the collector passes one result off as another');
       yield result;
     }
+    await check.finish();
   }
 }
 
@@ -53,15 +60,14 @@ export interface MeantResult {
  * goes to `watch`. Errors: `USAGE_INVALID` for what is no id, or that of several.
  */
 export async function resultMeant(
-  open: OpenVault,
-  branchId: string,
-  agent: CertifiedAgent,
+  open: ProvedVault,
+  view: AgentView,
   { path, atMs, version }: MeantResult,
   watch: VersionWatch,
 ): Promise<VerifiedResult | undefined> {
   const id = version === undefined ? undefined : parseVersionId(version);
   let meant: VerifiedResult | undefined;
-  for await (const result of versionsOfResult(open, branchId, agent, path, watch)) {
+  for await (const result of versionsOfResult(open, view, path, watch)) {
     if (id === undefined) {
       if (atMs === undefined || result.line.versionTimeMs <= atMs) meant = result;
       continue;

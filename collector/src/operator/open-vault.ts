@@ -5,6 +5,8 @@ import { CollectorClient } from './client/collector-client.ts';
 import type { VaultClient } from './client/vault-client.ts';
 import { openKitFile } from './kit-file.ts';
 import { type CollectorOptions, endpointOf, type KitOptions } from './options.ts';
+import { Proofs } from './proof/proofs.ts';
+import type { EvidenceReader } from './verified.ts';
 import { demandContinuation } from './witness.ts';
 
 /** A vault at its collector with its kit open: what every command that reads content needs. */
@@ -13,6 +15,16 @@ export interface OpenVault {
   readonly vault: VaultClient;
   /** Under the kit's authority, and of the collector that answers. */
   readonly collector: CollectorCertificateBody;
+}
+
+/** The same with what proves that its answers are complete and newest. */
+export interface ProvedVault extends OpenVault {
+  readonly proofs: Proofs;
+}
+
+/** What reads the vault's records, with the times that its log has by now. @throws CommandError */
+export async function readerOf({ kit, collector, proofs }: ProvedVault): Promise<EvidenceReader> {
+  return { kit, collector, times: await proofs.times() };
 }
 
 /**
@@ -25,10 +37,10 @@ export async function openVault(
   context: CommandContext,
   options: CollectorOptions & KitOptions,
   whenKitIsOpen?: () => void,
-): Promise<OpenVault> {
+): Promise<ProvedVault> {
   const open = await openUnwitnessed(context, options, whenKitIsOpen);
-  await demandContinuation(context, open.vault);
-  return open;
+  const head = await demandContinuation(context, open.vault);
+  return { ...open, proofs: new Proofs(context, open.vault, open.kit.descriptor, head) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import {
   MAX_KEY_FILE_BYTES,
+  type OperatorCertificateBody,
   type OperatorPurpose,
   type Signed,
   type VaultDescriptorBody,
@@ -87,8 +88,12 @@ export interface Signer {
   readonly key: SigningKey;
   /** Goes beside what an operator signs; undefined for the authority. */
   readonly certificate: Signed | undefined;
+  /** Whom that certificate is of. */
+  readonly operator: OperatorCertificateBody | undefined;
   /** Opens the vault's policy; undefined for an operator of other purposes. */
   readonly policyKey: BoxKey | undefined;
+  /** From which path keys are derived; only the kit has it. */
+  readonly pathSecret: Uint8Array | undefined;
 }
 
 /** Anyone who signs: by the key file of `--by` where it is given, else by the kit. */
@@ -98,12 +103,16 @@ export async function openSigner(
   purpose: OperatorPurpose,
 ): Promise<Signer> {
   if (options.by !== undefined) {
-    const { descriptor, signKey, signedCertificate, policyKey } = await openKeyFile(
-      context,
-      options,
-      purpose,
-    );
-    return { descriptor, key: signKey, certificate: signedCertificate, policyKey };
+    const opened = await openKeyFile(context, options, purpose);
+    const { descriptor, signKey, signedCertificate, policyKey } = opened;
+    return {
+      descriptor,
+      key: signKey,
+      certificate: signedCertificate,
+      operator: opened.certificate,
+      policyKey,
+      pathSecret: undefined,
+    };
   }
   if (kitPath(context, options) === undefined)
     throw new UsageError(
@@ -115,6 +124,8 @@ export async function openSigner(
     descriptor,
     key: authority,
     certificate: undefined,
+    operator: undefined,
     policyKey: policyKeyFor(pathSecret, descriptor.vaultId),
+    pathSecret,
   };
 }

@@ -34,7 +34,7 @@ const add = (...more: string[]) =>
   ]);
 
 describe('operator add', () => {
-  it('writes a key file for every purpose and a year, under the passphrase at hand', async () => {
+  it('writes a key file for a year and every purpose but that by which things are thrown away, under the passphrase at hand', async () => {
     const { code, stdout } = await add();
     expect(code).toBe(0);
     const said = JSON.parse(stdout);
@@ -62,7 +62,7 @@ describe('operator add', () => {
       (
         await add(
           '--purposes',
-          'diagnose,settings',
+          'diagnose,retention,settings',
           '--expires',
           '30d',
           '--new-passphrase-file',
@@ -76,7 +76,7 @@ describe('operator add', () => {
       'settings',
       FIXTURE_TIME_MS,
     );
-    expect(open.certificate.purposes).toEqual(['settings', 'diagnose']);
+    expect(open.certificate.purposes).toEqual(['settings', 'diagnose', 'retention']);
   });
 
   it('is shown by its owner, and refused by name when it is no key or does not open', async () => {

@@ -32,6 +32,8 @@ interface AddOptions extends KitOptions {
 }
 
 const MOST_YEARS = 5;
+/** What a key is for unless it is said: the work of every day, by which nothing is thrown away. */
+const dailyPurposes = OPERATOR_PURPOSES.filter((purpose) => purpose !== 'retention');
 
 export function registerOperator(program: Command, context: CommandContext): void {
   const operator = program
@@ -50,7 +52,7 @@ export function registerOperator(program: Command, context: CommandContext): voi
     .option(
       '--purposes <LIST>',
       `what it may sign, of ${OPERATOR_PURPOSES.join(', ')}`,
-      OPERATOR_PURPOSES.join(','),
+      dailyPurposes.join(','),
     )
     .option('--expires <AGE>', `how long it holds, ${MOST_YEARS}y at most`, '1y')
     .option(
@@ -64,12 +66,12 @@ export function registerOperator(program: Command, context: CommandContext): voi
   withJson(withKit(add, 'needed'));
   withNotes(
     add,
-    'settings: sign what PCs are told to watch, and read the policy. agents: say who may enrol with the bundle of a group. diagnose: ask PCs for diagnostics. A key opens no content and no names.',
+    'settings: sign what PCs are told to watch, and read the policy. agents: say who may enrol with the bundle of a group. diagnose: ask PCs for diagnostics. retention: sign what lets the collector throw something away; only where it is named, and beside settings for the rules in the policy. A key opens no content and no names.',
     `Its passphrase needs ${LEAST_CHARACTERS} characters or more. Where ALIQUOT_PASSPHRASE is set and nothing else is said, the key file takes that one.`,
   );
   withExample(
     add,
-    'aliquot operator add maria --kit lab.kit --out maria.key --purposes settings --expires 90d',
+    'aliquot operator add maria --kit lab.kit --out maria.key --purposes settings,retention --expires 90d',
   );
   add.action(async (name: string, options: AddOptions) => addOperator(context, name, options));
 

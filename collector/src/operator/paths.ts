@@ -36,7 +36,8 @@ export function pathOf(row: NamedPath): string {
 }
 
 /**
- * A path that was typed, as PCs record it: lists end folders with a slash, and on Windows `/` is `\`.
+ * A path that was typed, as PCs record it: lists end folders with a slash, and on Windows `/` is
+ * `\`.
  */
 export function asRecorded(path: string): string {
   const isWindows = /^(?:[A-Za-z]:[\\/]|\\\\)/.test(path);

@@ -42,6 +42,10 @@ const problemGroups: Readonly<Record<string, { readonly title: string; readonly 
       remedy:
         'name their folders in the policy and set it, also when they came after the last set; or in agent.yaml there',
     },
+    'clock-held': {
+      title: 'clock held',
+      remedy: 'set it; or, if it is right: aliquot collector clock --confirm',
+    },
     'clock-off': { title: 'clock off', remedy: 'set it by time servers (NTP)' },
   };
 

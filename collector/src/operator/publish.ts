@@ -1,5 +1,5 @@
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { eraseDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { CommandContext } from '../cli/context.ts';
 
 /**

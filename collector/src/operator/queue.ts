@@ -73,7 +73,9 @@ async function importCommand(
   const progress = output.progress('handed over');
   let brought: BroughtQueue;
   try {
-    const demand = (vault: VaultClient): Promise<void> => demandContinuation(context, vault);
+    const demand = async (vault: VaultClient): Promise<void> => {
+      await demandContinuation(context, vault);
+    };
     const acceptEnded = options.acceptEnded === true;
     brought = await bringQueue(
       { files: context.files, random: context.random, endpoint, demand, acceptEnded },

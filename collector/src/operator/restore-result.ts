@@ -1,8 +1,8 @@
 import { AliquotError } from '@aliquot/proto';
 import { formatTime, pathText, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { isMadeOf, MemberSet } from '@aliquot/shared/commit/results';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import { RestoreError } from '@aliquot/shared/restore/errors';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
 import { WholeFolder } from '@aliquot/shared/restore/whole-folder';
@@ -12,14 +12,14 @@ import type { AgentView } from './agent-view.ts';
 import { isDeleted } from './list-results.ts';
 import { addMember, membersOf, missingMembers, type ResultPlace } from './members.ts';
 import { resultMeant } from './one-result.ts';
-import type { OpenVault } from './open-vault.ts';
+import type { ProvedVault } from './open-vault.ts';
 import { type FailedName, tellFailures, tellRestored } from './restore-told.ts';
 import type { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
 import { certifiedAgent, type OpenVersion } from './verified.ts';
 
 interface Tools {
-  readonly open: OpenVault;
+  readonly open: ProvedVault;
   readonly threads: FileThreads;
   readonly output: Output;
 }
@@ -34,9 +34,9 @@ interface Wanted {
 }
 
 /**
- * `restore --result`: a folder result as one of its versions has it, whole or not at all. Its members
- * are counted, and their root compared with the signed one, before anything is fetched, and again
- * while they are written; it gets its name when each of them is proved.
+ * `restore --result`: a folder result as one of its versions has it, whole or not at all. Its
+ * members are counted, and their root compared with the signed one, before anything is fetched, and
+ * again while they are written; it gets its name when each of them is proved.
  *
  * @throws CommandError `COMMAND_NO_SUCH_FILE`, `COMMAND_RESULT_OPEN`, `COMMAND_RESULT_NOT_WHOLE`.
  */
@@ -48,7 +48,7 @@ export async function restoreResult(
   const unopened = new UnopenedList();
   const certified = certifiedAgent(open.kit, agent);
   const meant = { path: root, atMs, version };
-  const result = await resultMeant(open, agent.agentId, certified, meant, unopened);
+  const result = await resultMeant(open, agent, meant, unopened);
   if (result === undefined) {
     await unopened.tell(output);
     throw new CommandError(
@@ -117,7 +117,7 @@ export async function restoreResult(
           writer: whole.writer,
           onProgress: ({ files, bytes, path: current }) =>
             progress.update({
-              ...{ files, bytes, totalFiles: row.members, totalBytes: row.size },
+              ...{ files, bytes, totalFiles: membersAt.files, totalBytes: row.size },
               current: () => pathText(current),
             }),
           onFailure: (failed, error) => void failures.push({ path: failed, error }),
@@ -162,6 +162,14 @@ function isOfResult(error: unknown): boolean {
   );
 }
 
+/** When a result is whole. */
+interface WholeAt {
+  readonly atMs: number | undefined;
+  readonly changedSince: boolean;
+  /** Of its members; the others are folders and links. */
+  readonly files: number;
+}
+
 /**
  * When the collector's members of a result are those of its row: at the time that was asked for, or
  * at the row's own, when some were captured again since. Undefined: never.
@@ -170,15 +178,19 @@ async function wholeAt(
   place: ResultPlace,
   atMs: number | undefined,
   unopened: UnopenedList,
-): Promise<{ readonly atMs: number | undefined; readonly changedSince: boolean } | undefined> {
+): Promise<WholeAt | undefined> {
   const { versionTimeMs } = place.result.line;
   for (const [at, changedSince] of [
     [atMs, false],
     [versionTimeMs, true],
   ] as const) {
     const set = new MemberSet();
-    for await (const { entry } of membersOf(place, at, unopened)) addMember(set, entry);
-    if (isMadeOf(place.result.row, set)) return { atMs: at, changedSince };
+    let files = 0;
+    for await (const { entry } of membersOf(place, at, unopened)) {
+      addMember(set, entry);
+      if (entry.kind === 'file') files += 1;
+    }
+    if (isMadeOf(place.result.row, set)) return { atMs: at, changedSince, files };
   }
   return undefined;
 }

@@ -4,6 +4,7 @@ import { blockingFiles, newFiles } from '@aliquot/shared/durable/blocking-files'
 import { systemRandom } from '@aliquot/shared/ports';
 import { FileWriter } from '@aliquot/shared/restore/file-writer';
 import { thisRun } from '@aliquot/shared/restore/leftovers';
+import { targetFiles } from '@aliquot/shared/restore/target-files';
 import { runRestoreThread } from '@aliquot/shared/restore/thread';
 import { ItemLines } from './client/item-lines.ts';
 import { fetchAgain, fetchItems } from './fetch-items.ts';
@@ -24,7 +25,7 @@ await runRestoreThread(parentPort, ({ vaultId, path, writes }: ThreadBegin) => {
       writes === undefined
         ? proofTarget()
         : new FileWriter({
-            port: blockingFiles,
+            target: targetFiles(blockingFiles, []),
             newFiles,
             random: systemRandom,
             run: thisRun(),

@@ -9,7 +9,7 @@ import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
 import { deletedText, newestOf, requireOneTime, versionById } from './one-path.ts';
-import { type OpenVault, openVault } from './open-vault.ts';
+import { openVault, type ProvedVault } from './open-vault.ts';
 import {
   type CollectorOptions,
   type KitOptions,
@@ -19,11 +19,12 @@ import {
   withKit,
 } from './options.ts';
 import { type PathOptions, type WantedPaths, wantedPaths, withPaths } from './path-options.ts';
+import { provedState } from './proof/answers.ts';
 import { restoreResult } from './restore-result.ts';
 import { type FailedName, tellFailures, tellRestored } from './restore-told.ts';
 import { FileThreads } from './restoring.ts';
 import { UnopenedList } from './unopened.ts';
-import { certifiedAgent, type OpenVersion, openVersions } from './verified.ts';
+import type { OpenVersion } from './verified.ts';
 
 interface RestoreOptions extends CollectorOptions, KitOptions, PathOptions {
   readonly agent: string;
@@ -86,7 +87,7 @@ async function restoreCommand(context: CommandContext, options: RestoreOptions):
 }
 
 interface Restoring {
-  readonly open: OpenVault;
+  readonly open: ProvedVault;
   readonly threads: FileThreads;
   readonly atMs: number | undefined;
   readonly paths: WantedPaths;
@@ -156,7 +157,7 @@ async function restoreFrom(
  * another way than it is kept (on Windows `\` and `/` are the same).
  */
 async function oneVersion(
-  open: OpenVault,
+  open: ProvedVault,
   agent: AgentView,
   { version, path }: RestoreOptions,
   atMs: number | undefined,
@@ -164,14 +165,7 @@ async function oneVersion(
 ): Promise<OpenVersion | undefined> {
   if (version !== undefined) return versionById(open, agent, { version, path }, unopened);
   if (path === undefined) return undefined;
-  const newest = await newestOf(
-    open,
-    agent.agentId,
-    certifiedAgent(open.kit, agent),
-    path,
-    atMs,
-    unopened,
-  );
+  const newest = await newestOf(open, agent, path, atMs, unopened);
   if (newest?.entry.kind === 'gone')
     throw new CommandError('COMMAND_NO_SUCH_FILE', deletedText(newest.row));
   if (newest?.entry.kind === 'file' || newest?.entry.kind === 'symlink') return newest;
@@ -184,20 +178,13 @@ async function* single(version: OpenVersion): AsyncGenerator<OpenVersion> {
 
 /** The verified versions that were asked for. */
 async function* selected(
-  { kit, vault, collector }: OpenVault,
+  open: ProvedVault,
   agent: AgentView,
   atMs: number | undefined,
   paths: WantedPaths,
   unopened: UnopenedList,
 ): AsyncGenerator<OpenVersion> {
-  const all = () =>
-    openVersions(
-      vault.reading.state(agent.agentId, atMs),
-      kit,
-      collector,
-      certifiedAgent(kit, agent),
-      unopened,
-    );
+  const all = () => provedState(open, agent, atMs, unopened);
   yield* paths.of(all, ({ list }) => ({ path: pathText(list.path), platform: list.platform }));
 }
 

@@ -1,6 +1,7 @@
 import type { RestoreItem } from '@aliquot/shared/restore/placing';
 import type { RestoreSummary } from '@aliquot/shared/restore/restore-files';
 import { RestoreThreads, type ThreadedRequest } from '@aliquot/shared/restore/restore-threads';
+import type { SealedRows } from '@aliquot/shared/restore/sealed-rows';
 import { StreamError } from '../api/record-stream.ts';
 import { RestError } from '../api/rest-error.ts';
 import { CommandError } from '../cli/command-error.ts';
@@ -31,10 +32,10 @@ export class FileThreads {
     this.#threads.start();
   }
 
-  /** See `restoreFiles`. */
+  /** See `RestoreThreads.restore`. */
   restore(
     { kit, vault }: OpenVault,
-    items: AsyncIterable<RestoreItem>,
+    items: AsyncIterable<RestoreItem | SealedRows>,
     writes: ThreadBegin['writes'],
     hears: Omit<ThreadedRequest<ThreadBegin>, 'begin' | 'revive'>,
   ): Promise<RestoreSummary> {

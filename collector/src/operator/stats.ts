@@ -45,6 +45,8 @@ export function registerStats(program: Command, context: CommandContext): void {
       ['pages', formatCount(figures.pages)],
       ['slabs', formatCount(figures.slabs)],
       ['packs', `${formatCount(figures.packs)} (${formatBytes(figures.packBytes)})`],
+      ['dead', `${formatBytes(figures.deadBytes)} in packs that nobody needs any more`],
+      ['reserve', reserveText(figures.reserveBytes)],
       ['damaged', formatCount(figures.damaged)],
       [
         'free',
@@ -67,8 +69,14 @@ export function registerStats(program: Command, context: CommandContext): void {
   });
 }
 
+function reserveText(bytes: number): string {
+  return bytes === 0
+    ? 'none, or lent to the disk while it is full'
+    : `${formatBytes(bytes)} of disk, so that a full one can be emptied`;
+}
+
 /** How long the room lasts if it fills as it did in the last two weeks. */
-function daysText(days: number | undefined): string {
+export function daysText(days: number | undefined): string {
   if (days === undefined) return 'not known: nothing grows, or not for long enough';
   return days >= 730
     ? `more than ${Math.floor(days / 365)} years`

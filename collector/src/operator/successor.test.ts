@@ -105,3 +105,49 @@ it('P5 P6 an agent of a lost collector goes on with its successor, once the loss
     await later.ask((requestId) => ({ type: 'commit', requestId }), laterMade.bytes),
   ).toMatchObject({ type: 'receipt' });
 });
+
+it('P4 I-C18: whom a signed revocation ended is out at a successor too, which had never heard of it', async () => {
+  const state = join(dir, 'state');
+  const by = async (...args: string[]): Promise<CliResult> => {
+    const result = await aliquot(args, { url, token, state });
+    expect(result).toMatchObject({ code: 0 });
+    return result;
+  };
+  await collector('first');
+  await writeWeakKit(kit(), 'lab', PASSPHRASE);
+  await by('vault', 'add', '--kit', kit());
+  const [thief, pc, unsigned] = [
+    await enrolled('thief'),
+    await enrolled('pc'),
+    await enrolled('unsigned'),
+  ];
+  for (const one of [thief, pc, unsigned]) {
+    await connected(one);
+    await one.backUp([{ path: '/data/run0', bytes: new Uint8Array(Buffer.from('time\n')) }]);
+  }
+  await by('agent', 'revoke', 'thief', '--reason', 'stolen', '--kit', kit());
+  await by('agent', 'revoke', 'unsigned');
+  await stop?.();
+  await rm(join(dir, 'first'), { recursive: true });
+
+  await collector('second');
+  const added = await by('vault', 'add', '--kit', kit(), '--generation', '2', '--json');
+  expect(added.lines).toMatchObject([
+    { event: 'vault' },
+    { event: 'decision', type: 'agentRevoked', applied: true },
+  ]);
+  await expect(connected(thief)).rejects.toThrow('"code":"revoked"');
+  expect((await connected(pc)).rolledBack).toBe(true);
+  // What nobody had signed the successor cannot know.
+  expect((await connected(unsigned)).rolledBack).toBe(true);
+  const agents = (await by('agents', '--json')).lines;
+  expect(agents.map(({ agent, state: of }) => `${agent} ${of}`).sort()).toEqual([
+    'pc enrolled',
+    'thief revoked',
+    'unsigned enrolled',
+  ]);
+  // It is in the log now, and not told again.
+  expect((await by('log', 'reopen', '--kit', kit(), '--json')).lines).toMatchObject([
+    { event: 'reopened', opened: true },
+  ]);
+});

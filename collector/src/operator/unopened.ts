@@ -18,6 +18,10 @@ export class UnopenedList implements VersionWatch {
     this.#commits.set(`${commit.agent} ${commit.commit}`, commit);
   }
 
+  get isAny(): boolean {
+    return this.#commits.size > 0;
+  }
+
   /** How many versions they hold, of those that were asked for. */
   get versions(): number {
     return [...this.#commits.values()].reduce((sum, { versions }) => sum + versions, 0);
@@ -69,6 +73,8 @@ function linesOf(commits: readonly UnopenedCommit[]): string[] {
     : lines;
 }
 
+/** None is said of a commit of which nobody knows what was in it. */
 function countOf(versions: number): string {
+  if (versions === 0) return 'an unknown number of versions';
   return `${formatCount(versions)} ${versions === 1 ? 'version' : 'versions'}`;
 }

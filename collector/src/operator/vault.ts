@@ -9,6 +9,7 @@ import { fromBase64 } from '../api/base64.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { CollectorClient } from './client/collector-client.ts';
+import { handOverRevocations, tellAgain } from './decisions.ts';
 import { openKitFile } from './kit-file.ts';
 import {
   type CollectorOptions,
@@ -94,6 +95,11 @@ async function addCommand(context: CommandContext, options: AddOptions): Promise
     },
     `Vault ${added.name} is at the collector ${collector.info.name} (${hex(collectorId)}).${blind}\nNext: aliquot enroll NAME --kit KIT --out BUNDLE`,
   );
+  // Who was revoked at a collector that this one succeeds is out before it calls.
+  const reached = await CollectorClient.connect(endpoint);
+  const vault = reached.vault({ vaultId: kit.descriptor.vaultId });
+  vault.certificate(kit.authority.publicKey);
+  await tellAgain(output, await handOverRevocations(context, vault));
 }
 
 /**

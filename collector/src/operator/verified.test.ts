@@ -7,9 +7,12 @@ import {
   type StateRecord,
 } from '@aliquot/proto';
 import { blockClearHashes } from '@aliquot/shared/commit/block-open';
+import { withoutVersions } from '@aliquot/shared/commit/loss';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
+import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
+import { LogTimes } from '@aliquot/shared/log/log-times';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { content, StoreWorld } from '../../testing/store/world.ts';
@@ -34,8 +37,16 @@ function purged(commit: SignedCommit): SignedCommit {
 }
 
 describe('P6 what a collector lists and does not give', () => {
-  test.each<[string, (commit: SignedCommit) => SignedCommit]>([
-    ['as lost', (commit) => ({ ...commit, lacking: [0, 1] })],
+  test.each<[string, (commit: SignedCommit, agent: { signKey: SigningKey }) => SignedCommit]>([
+    [
+      'as lost by nobody’s word',
+      (commit) => ({ ...commit, lacking: [0, 1], lossSignature: content('forged', 64) }),
+    ],
+    [
+      'as lost by its agent’s key, after its receipt',
+      (commit, { signKey }) =>
+        decodeSignedCommit(withoutVersions(encodeSignedCommit(commit), [0, 1], signKey)),
+    ],
     ['as purged', purged],
   ])('is named: %s', async (_, change) => {
     const world = new StoreWorld();
@@ -49,10 +60,12 @@ describe('P6 what a collector lists and does not give', () => {
       authority: world.authority,
       vaultKey: boxKeyFromSecret(world.kit.vaultSecretKey),
     };
-    const named = async (change: (commit: SignedCommit) => SignedCommit): Promise<number> => {
+    const named = async (
+      change: (commit: SignedCommit, from: typeof agent) => SignedCommit,
+    ): Promise<number> => {
       async function* records(): AsyncGenerator<StateRecord> {
         for await (const record of store.reading.state(agent.lineageId, undefined)) {
-          const commit = encodeSignedCommit(change(decodeSignedCommit(record.commit)));
+          const commit = encodeSignedCommit(change(decodeSignedCommit(record.commit), agent));
           yield { ...record, commit };
         }
       }
@@ -61,8 +74,7 @@ describe('P6 what a collector lists and does not give', () => {
       const { certificate } = store;
       for await (const _ of openVersions(
         records(),
-        kit as OpenKit,
-        certificate,
+        { kit: kit as OpenKit, collector: certificate, times: LogTimes.asRecorded },
         { ...agent, enrolment: agent.enrolmentBody },
         watch,
       ))

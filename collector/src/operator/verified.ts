@@ -1,6 +1,5 @@
 import {
   type AgentId,
-  AliquotError,
   asLineageId,
   type CollectorCertificateBody,
   type CommitHeader,
@@ -21,27 +20,45 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent, verifyEnrolment } from '@aliquot/shared/keys/certificates';
 import type { OpenKit } from '@aliquot/shared/keys/kit';
+import type { LogTimes } from '@aliquot/shared/log/log-times';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
 import { fromBase64 } from '../api/base64.ts';
 import type { NameRow, ResultLine, UnopenedCommit } from '../api/messages.ts';
 import { rowOf, unopenedCommit } from '../api/name-rows.ts';
 import { resultLineOf } from '../api/result-rows.ts';
-import { CommandError } from '../cli/command-error.ts';
 import type { AgentView } from './agent-view.ts';
+import type { StateAnswer } from './client/reading-client.ts';
+import { evidence, unverified } from './evidence.ts';
 
 /** A version whose whole chain of evidence was checked and whose names are open. */
 export interface OpenVersion extends Omit<Named, 'slot'> {
   readonly row: NameRow;
 }
 
+/** What records are verified and opened with. */
+export interface EvidenceReader {
+  readonly kit: OpenKit;
+  readonly collector: CollectorCertificateBody;
+  readonly times: LogTimes;
+}
+
 /** Listeners for what there is to know beside the versions. */
 export interface VersionWatch {
-  /** Whether rows are held against the roots that grants and purges prove them by. */
-  readonly provesRoots?: boolean;
   /** Each commit and its receipt, for what they say about the log. */
   onCommit?(header: CommitHeader, receipt: ReceiptBody): void;
+  /** Each verified record, for what proves that nothing is left out. @throws CommandError */
+  onRecord?(record: VerifiedRecord): void;
   /** What a commit holds and does not open: it costs its own files, not the others. */
   onUnopened(unopened: UnopenedCommit): void;
+}
+
+/** A record whose commit and receipt hold. */
+export interface VerifiedRecord {
+  readonly commit: VerifiedCommit;
+  /** The slots that the collector names. */
+  readonly live: readonly number[];
+  /** Where its leaf is, by its receipt. */
+  readonly leafIndex: number;
 }
 
 /**
@@ -93,30 +110,38 @@ function certificateOf(
  * asked for. Content is not touched here.
  */
 export async function* openVersions(
-  records: AsyncIterable<StateRecord>,
-  kit: OpenKit,
-  collector: CollectorCertificateBody,
+  answers: AsyncIterable<StateAnswer>,
+  reader: EvidenceReader,
   agent: CertifiedAgent,
   watch: VersionWatch,
 ): AsyncGenerator<OpenVersion> {
-  for await (const record of records) yield* openRecord(record, kit, collector, agent, watch);
+  for await (const record of readable(answers, watch))
+    yield* openRecord(record, reader, agent, watch);
+}
+
+/** The commits among what a collector answers; of those that it cannot read any more it tells. */
+export async function* readable(
+  answers: AsyncIterable<StateAnswer>,
+  watch: Pick<VersionWatch, 'onUnopened'>,
+): AsyncGenerator<StateRecord> {
+  for await (const answer of answers)
+    if ('unopened' in answer) watch.onUnopened(answer.unopened);
+    else yield answer;
 }
 
 function* openRecord(
   record: StateRecord,
-  kit: OpenKit,
-  collector: CollectorCertificateBody,
+  reader: EvidenceReader,
   agent: CertifiedAgent,
   watch: VersionWatch,
 ): Generator<OpenVersion> {
-  const { commit, place, unopened } = verifyRecord(record, kit, collector, agent, watch);
-  const { provesRoots } = watch;
-  const reader = { key: kit.vaultKey, recipient: 'vault', provesRoots } as const;
+  const { commit, place, unopened } = verifyRecord(record, reader, agent, watch);
+  const vaultKey = { key: reader.kit.vaultKey, recipient: 'vault' } as const;
   const wanted = slotsOf(record, commit, place.receivedAtMs);
   for (const { entry, slot, versionTimeMs, list, read } of openNames(
     commit,
     wanted,
-    reader,
+    vaultKey,
     unopened,
   )) {
     let row: NameRow | undefined;
@@ -138,15 +163,14 @@ export interface VerifiedResult extends Pick<NamedResult, 'row' | 'list'> {
 
 /** As `openVersions`, of records of results. */
 export async function* openResultVersions(
-  records: AsyncIterable<StateRecord>,
-  kit: OpenKit,
-  collector: CollectorCertificateBody,
+  answers: AsyncIterable<StateAnswer>,
+  reader: EvidenceReader,
   agent: CertifiedAgent,
   watch: VersionWatch,
 ): AsyncGenerator<VerifiedResult> {
-  const reader = { key: kit.vaultKey, recipient: 'vault' } as const;
-  for await (const record of records) {
-    const { commit, place, unopened } = verifyRecord(record, kit, collector, agent, watch);
+  const vaultKey = { key: reader.kit.vaultKey, recipient: 'vault' } as const;
+  for await (const record of readable(answers, watch)) {
+    const { commit, place, unopened } = verifyRecord(record, reader, agent, watch);
     for (const { slot } of slotsOf(record, commit, place.receivedAtMs))
       if (commit.rows.result(slot) === undefined)
         throw unverified('the collector passes a file off as a result');
@@ -154,7 +178,7 @@ export async function* openResultVersions(
     for (const { slot, versionTimeMs, row, list, evidence } of openResults(
       commit,
       wanted,
-      reader,
+      vaultKey,
       unopened,
     ))
       yield {
@@ -167,8 +191,7 @@ export async function* openResultVersions(
 /** A record of a lineage that holds, with what is needed to open names in it. */
 export function verifyRecord(
   record: StateRecord,
-  kit: OpenKit,
-  collector: CollectorCertificateBody,
+  { kit, collector, times }: EvidenceReader,
   agent: CertifiedAgent,
   watch: VersionWatch,
 ) {
@@ -186,9 +209,10 @@ export function verifyRecord(
       agent: certificate,
     });
     const receipt = verifyReceipt(record.receipt, collector);
-    requireReceiptFor(receipt, verified.header, verified.hash);
+    requireReceiptFor(receipt, { ...verified, lossHash: verified.loss?.hash });
     watch.onCommit?.(verified.header, receipt);
-    return { commit: verified, receivedAtMs: receipt.receivedAtMs };
+    watch.onRecord?.({ commit: verified, live: record.live, leafIndex: receipt.leafIndex });
+    return { commit: verified, receivedAtMs: times.of(receipt.leafIndex, receipt.receivedAtMs) };
   });
   const place = { agent: agent.name, hash: commit.hash, receivedAtMs };
   const unopened = (what: Unopened) =>
@@ -200,7 +224,7 @@ export function verifyRecord(
  * The entries of a commit that were asked for. One that was purged or lost is no version any more,
  * and none that a collector lists.
  */
-function* slotsOf(
+export function* slotsOf(
   { live, versionTimesMs }: StateRecord,
   commit: VerifiedCommit,
   receivedAtMs: number,
@@ -212,26 +236,4 @@ function* slotsOf(
       throw unverified('the collector names an entry that is not in the commit');
     yield { slot, versionTimeMs };
   }
-}
-
-/** Whatever does not hold here is the collector's doing, and said so. */
-function evidence<T>(check: () => T): T {
-  try {
-    return check();
-  } catch (cause) {
-    if (cause instanceof CommandError || !(cause instanceof AliquotError)) throw cause;
-    throw new CommandError(
-      'COMMAND_UNVERIFIED',
-      `what the collector sent does not verify: ${cause.message} (${cause.code})`,
-      { cause },
-    );
-  }
-}
-
-/** What a collector sent that no honest one sends. */
-export function unverified(message: string): CommandError {
-  return new CommandError(
-    'COMMAND_UNVERIFIED',
-    `${message}; do not trust this collector, and tell who runs it`,
-  );
 }

@@ -14,10 +14,12 @@ import { LogError } from '@aliquot/shared/log/errors';
 import { EMPTY_ROOT } from '@aliquot/shared/log/hashing';
 import { verifyHead } from '@aliquot/shared/log/receipt';
 import { fromBase64 } from '../api/base64.ts';
-import type { LogProofs } from '../api/messages.ts';
+import type { LogProofs } from '../api/log-messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
+import { onLeaf } from './client/ask.ts';
 import type { VaultClient } from './client/vault-client.ts';
+import { keepDecisions } from './decisions.ts';
 import { type SeenHead, type Witness, WitnessBook } from './witness-book.ts';
 import { WitnessError } from './witness-error.ts';
 
@@ -39,18 +41,21 @@ export interface Witnessed {
 const emptyHead: TreeHead = { logEpoch: 0, size: 0, root: EMPTY_ROOT };
 
 /**
- * Demands that the log continues what this operator has seen, and remembers the newest head. Throws
- * `WitnessError`.
+ * Demands that the log continues what this operator has seen, and remembers the newest head, which
+ * is the answer. Throws `WitnessError`.
  */
 export async function demandContinuation(
   context: CommandContext,
   vault: VaultClient,
-): Promise<void> {
+): Promise<TreeHead> {
   const { after, failure } = await witnessed(context, vault);
   if (failure !== undefined) throw failure;
+  // What this command decides, and others before it, is kept here as soon as the log has it.
+  onLeaf(vault.path, () => keepDecisions(context, vault));
   const { contradicted } = after;
   if (contradicted !== undefined)
     outputOf(context, {}).note(`beware: ${contradiction(vault, after, contradicted).message}`);
+  return after.newest.head;
 }
 
 /**

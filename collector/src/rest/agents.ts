@@ -1,16 +1,25 @@
-import { asFileId, decodeSigned, encodeSigned, ID_BYTES, type Signed } from '@aliquot/proto';
+import {
+  asFileId,
+  decodeSigned,
+  encodeSigned,
+  ID_BYTES,
+  type Signed,
+  type VaultDescriptorBody,
+} from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyEnrolment } from '@aliquot/shared/keys/certificates';
+import { verifyRevocation } from '@aliquot/shared/keys/revocation';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import {
   type AgentInfo,
   type AgentList,
   expectAgentsRequest,
   filesGoneRequest,
+  lostRequest,
   revokeRequest,
 } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import { problemsAt } from '../health/agent-problems.ts';
+import { lastHeardMs, problemsAt } from '../health/agent-problems.ts';
 import type { AgentDesk } from '../store/catalog/desk.ts';
 import { hasEnded } from '../store/catalog/refusal.ts';
 import type { AgentRecord } from '../store/vault-records.ts';
@@ -21,7 +30,7 @@ import { groupInfoOf } from './groups.ts';
 
 export async function agentsAnswer(
   context: RestContext,
-  vault: VaultWith<'descriptor' | 'desk' | 'register'>,
+  vault: VaultWith<'descriptor' | 'desk' | 'figures' | 'register'>,
   host: string | undefined,
 ): Promise<AgentList> {
   const collectorProblems = await context.health.problems(host);
@@ -36,7 +45,7 @@ export async function agentsAnswer(
 
 function agentInfoOf(
   context: RestContext,
-  vault: VaultWith<'descriptor' | 'desk'>,
+  vault: VaultWith<'descriptor' | 'desk' | 'figures'>,
   agent: AgentRecord,
 ): AgentInfo {
   const beat = agent.heartbeat;
@@ -55,7 +64,7 @@ function agentInfoOf(
     endedAtMs: agent.endedAtMs,
     endReason: agent.endReason,
     connected,
-    lastSeenMs: agent.lastSeenMs,
+    lastSeenMs: lastHeardMs(agent, context.clock.nowMs()),
     silenceLimitMs: agent.silenceLimitMs,
     lastCommitMs: agent.lastCommitMs,
     files: agent.files,
@@ -164,6 +173,25 @@ export async function acknowledgeProblems(
   return answer;
 }
 
+/** Records an operator's word that a PC does not come back: no sweep waits for it. */
+export async function agentLost(
+  context: RestContext,
+  vault: VaultWith<'descriptor' | 'events' | 'register'>,
+  agentId: string,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
+  const agent = agentOf(vault, agentId);
+  const { reason } = lostRequest.parse(body);
+  const answer = await vault.events.append({
+    ...{ type: 'agentLost', timeMs: context.clock.nowMs(), agentId: agent.agentId, reason },
+  });
+  context.log.warn(
+    { vault: hex(vault.descriptor.vaultId), agent: agent.name },
+    'agent is lost, an operator says',
+  );
+  return answer;
+}
+
 /**
  * Records an operator's word that files of a replaced agent are gone. The store judges whether it
  * may be said of them.
@@ -201,15 +229,36 @@ export async function revokeAgent(
   agentId: string,
   body: unknown,
 ): Promise<{ leafIndex: number }> {
-  const { reason } = revokeRequest.parse(body);
+  const request = revokeRequest.parse(body);
   const agent = agentOf(vault, agentId);
+  const timeMs = context.clock.nowMs();
+  const said = 'reason' in request ? request : signedEnd(vault.descriptor, request, timeMs);
   const answer = await vault.events.append({
     type: 'agentRevoked',
-    timeMs: context.clock.nowMs(),
+    timeMs,
     agentId: agent.agentId,
-    reason,
+    ...said,
   });
   context.sessions.endAgent(vault.descriptor.vaultId, agent.agentId, 'revoked');
   context.log.warn({ vault: hex(vault.descriptor.vaultId), agent: agent.name }, 'agent revoked');
   return answer;
+}
+
+/** What was signed, with its reason: by the authority, or an operator whose term lasts. */
+function signedEnd(
+  { authorityKey, vaultId }: VaultDescriptorBody,
+  request: { readonly revocation: string; readonly operator?: string | undefined },
+  timeMs: number,
+): {
+  readonly reason: string;
+  readonly revocation: Signed;
+  readonly operator?: Signed | undefined;
+} {
+  const [revocation, operator] = [request.revocation, request.operator].map(
+    (text) => text && decodeSigned(fromBase64(text)),
+  );
+  if (!revocation) throw new RestError('REST_BAD_REQUEST', 'the revocation is empty');
+  const signed = { revocation, operator: operator || undefined };
+  const { reason } = verifyRevocation(authorityKey, vaultId, signed, timeMs);
+  return { ...signed, reason };
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   decodeAgentBindingBody,
   decodeEnrolRequest,
@@ -31,10 +32,16 @@ import type { RestContext } from './context.ts';
  * keys are refused loudly: somebody used the bundle already. An agent of a group comes with the
  * group's certificate, and is known from then on; where the group says so, it waits for approval.
  */
-export async function enrol(context: RestContext, body: Uint8Array): Promise<Uint8Array> {
+export async function enrol(
+  context: RestContext,
+  body: Uint8Array,
+  from: Socket,
+): Promise<Uint8Array> {
   const request = decodeEnrolRequest(body);
   const vault = vaultFor(context, request);
-  const agent = certified(vault, request);
+  const work = () => certified(vault, request);
+  const agent = context.door === undefined ? work() : await context.door.atTurn(from, work);
+  if (agent === undefined) throw new RestError('REST_BAD_REQUEST', 'the connection has ended');
   const nowMs = context.clock.nowMs();
   const { agentId, name, replaces } = agent.enrolment;
   const known = vault.register.agentById(agentId);
@@ -94,6 +101,11 @@ function vaultFor(context: RestContext, request: EnrolRequest): VaultStore {
     throw cause;
   }
   const vault = context.store.vault(vaultId);
+  if (vault === undefined && context.store.ailing().some(({ id }) => id === hex(vaultId)))
+    throw new RestError(
+      'REST_VAULT_AILING',
+      'the vault of this bundle is not served at the moment; central IT finds why in the log',
+    );
   if (vault === undefined)
     throw new RestError(
       'ENROL_UNKNOWN',

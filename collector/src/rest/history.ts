@@ -1,4 +1,4 @@
-import { asChunkId, asFileId, encodeStateRecord } from '@aliquot/proto';
+import { asChunkId, asFileId } from '@aliquot/proto';
 import { type BoxKey, boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import type { z } from 'zod';
@@ -11,6 +11,7 @@ import { MAX_ITEM_IDS } from '../limits.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { findVersions } from './find-versions.ts';
 import { type BranchOf, branchOf } from './forks.ts';
+import { statesWithLost, withLost } from './lost-commits.ts';
 import { namedResults } from './results.ts';
 import { encodeItem, encodeRun } from './run-records.ts';
 
@@ -27,8 +28,8 @@ export async function* stateRecords(
   agentId: string,
   atMs: number | undefined,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.reading.state(branchOf(vault, agentId).branchId, atMs))
-    yield encodeStateRecord(record);
+  const { branchId, name } = branchOf(vault, agentId);
+  yield* statesWithLost(name, (onLost) => vault.reading.state(branchId, atMs, onLost));
 }
 
 /** The commits of a history with every version in them, newest first. */
@@ -36,8 +37,8 @@ export async function* everyVersionRecords(
   vault: VaultWith<'reading' | 'register'>,
   agentId: string,
 ): AsyncGenerator<Uint8Array> {
-  for await (const record of vault.reading.everyVersion(branchOf(vault, agentId).branchId))
-    yield encodeStateRecord(record);
+  const { branchId, name } = branchOf(vault, agentId);
+  yield* statesWithLost(name, (onLost) => vault.reading.everyVersion(branchId, onLost));
 }
 
 /** The commits that hold versions of one file, named by its file id. */
@@ -49,11 +50,9 @@ export async function* versionRecords(
   const fileId = fromHex(fileIdHex);
   if (fileId?.length !== FILE_ID_BYTES)
     throw new RestError('REST_BAD_REQUEST', 'a file id has 32 hexadecimal digits');
-  for await (const record of vault.reading.versions(
-    branchOf(vault, agentId).branchId,
-    asFileId(fileId),
-  ))
-    yield encodeStateRecord(record);
+  const { branchId, name } = branchOf(vault, agentId);
+  const id = asFileId(fileId);
+  yield* statesWithLost(name, (onLost) => vault.reading.versions(branchId, id, onLost));
 }
 
 /**
@@ -91,10 +90,11 @@ export async function* nameRecords(
 ): AsyncGenerator<Uint8Array> {
   const request = namesRequest.parse(body);
   if (vault.catalogSecretKey === undefined) {
-    throw new RestError(
-      'REST_BLIND',
-      `vault ${vault.descriptor.name} is blind, so names open only with its recovery kit: give it with --kit`,
-    );
+    const { name, blind } = vault.descriptor;
+    const why = blind
+      ? `vault ${name} is blind, so names open only with its recovery kit: give it with --kit`
+      : `the catalog key of vault ${name} is lost at the collector: hand it over with aliquot vault add, or give the kit with --kit`;
+    throw new RestError('REST_BLIND', why);
   }
   const catalogKey = boxKeyFromSecret(vault.catalogSecretKey);
   for (const history of request.agentId === undefined
@@ -116,12 +116,15 @@ function asked(
     return namedResults(vault, history, catalogKey, { atMs: request.atMs, path });
   if (path !== undefined) return findVersions(vault, history, catalogKey, path);
   const { branchId, name } = history;
-  return openRows(
-    request.every === true
-      ? vault.reading.everyVersion(branchId)
-      : vault.reading.state(branchId, request.atMs),
-    name,
-    catalogKey,
+  return withLost(name, (onLost) =>
+    openRows(
+      request.every === true
+        ? vault.reading.everyVersion(branchId, onLost)
+        : vault.reading.state(branchId, request.atMs, onLost),
+      name,
+      catalogKey,
+      vault.log.times(),
+    ),
   );
 }
 

@@ -7,7 +7,7 @@ import {
 } from '@aliquot/proto';
 import { coversLoss } from '@aliquot/shared/log/continuation';
 import { fromBase64, toBase64 } from '../api/base64.ts';
-import { type LogProofs, logProofsRequest } from '../api/messages.ts';
+import { type LogProofs, logProofsRequest } from '../api/log-messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';

@@ -3,7 +3,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyEpochOpening } from '@aliquot/shared/keys/certificates';
 import { fromBase64, toBase64 } from '../api/base64.ts';
-import { type LogInfo, openEpochRequest } from '../api/messages.ts';
+import { type LogInfo, openEpochRequest } from '../api/log-messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
@@ -16,6 +16,7 @@ export function logAnswer(context: RestContext, vault: VaultWith<'log' | 'regist
     reported: vault.log.reportedHeads().map((reported) => ({
       agent: vault.register.agentById(reported.agentId)?.name ?? '',
       agentId: hex(reported.agentId),
+      leafIndex: reported.leafIndex,
       timeMs: reported.timeMs,
       head: {
         logEpoch: reported.head.logEpoch,

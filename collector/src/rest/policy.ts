@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   decodePolicyBody,
   decodeSigned,
@@ -10,7 +11,9 @@ import { fromBase64, toBase64 } from '../api/base64.ts';
 import { type PolicyMessage, promoteRequest, setPolicyRequest } from '../api/messages.ts';
 import { RestError } from '../api/rest-error.ts';
 import { promote } from '../ingest/promote.ts';
+import { type SetPolicy, WEAKER_ACTS_AFTER_MS } from '../retention/ruling.ts';
 import type { VaultWith } from '../store/vault-store.ts';
+import { clockDoubt } from './clock.ts';
 import type { RestContext } from './context.ts';
 
 /**
@@ -18,6 +21,7 @@ import type { RestContext } from './context.ts';
  * it.
  */
 export async function policyAnswer(
+  { clock }: RestContext,
   vault: VaultWith<'desk'>,
   revision: number | undefined,
 ): Promise<PolicyMessage> {
@@ -34,11 +38,27 @@ export async function policyAnswer(
   const { policy, certificate, sealed, timeMs } = event;
   return {
     newest,
+    earlier: stillKeeping(vault.desk.policies(), clock.nowMs()),
     timeMs,
     policy: text(policy),
     certificate: certificate && text(certificate),
     sealed: toBase64(sealed),
   };
+}
+
+/** What says something else than the newest, and was replaced so lately that it still counts. */
+function stillKeeping(
+  policies: readonly SetPolicy[],
+  nowMs: number,
+): NonNullable<PolicyMessage['earlier']> {
+  const newest = policies.at(-1)?.rules;
+  const before = { revision: 0, rules: [] };
+  return [before, ...policies].flatMap(({ revision, rules }, at) => {
+    if (isDeepStrictEqual(rules, newest)) return [];
+    const next = policies[at];
+    const untilMs = next && next.setAtMs + WEAKER_ACTS_AFTER_MS;
+    return untilMs !== undefined && untilMs > nowMs ? [{ revision, untilMs }] : [];
+  });
 }
 
 const text = (signed: Signed): string => toBase64(encodeSigned(signed));
@@ -54,28 +74,32 @@ export async function setPolicy(
   body: unknown,
 ): Promise<{ leafIndex: number }> {
   const { policy, certificate, sealed, settings } = setPolicyRequest.parse(body);
+  const signed = signedIn(policy);
+  const { revision, rules } = decodePolicyBody(signed.body);
+  // The days until rules act would be over at once when the clock is confirmed.
+  const doubt = rules === undefined ? undefined : clockDoubt(context);
+  if (doubt !== undefined) throw doubt;
   const timeMs = context.clock.nowMs();
   const by = certificate === undefined ? undefined : signedIn(certificate);
   const set: EventBody = {
     type: 'policySet',
     timeMs,
-    policy: signedIn(policy),
+    policy: signed,
     certificate: by,
     sealed: fromBase64(sealed),
   };
   const answer = await vault.events.appendAll([
     set,
     ...settings.map(
-      ({ signed, waits }): EventBody => ({
+      ({ signed: own, waits }): EventBody => ({
         type: 'settingsSet',
         timeMs,
-        settings: signedIn(signed),
+        settings: signedIn(own),
         certificate: by,
         waits,
       }),
     ),
   ]);
-  const { revision } = decodePolicyBody(set.policy.body);
   const waiting = settings.filter(({ waits }) => waits).length;
   context.sessions.tellSettings(vault.descriptor.vaultId);
   context.log.info(

@@ -5,7 +5,7 @@ import {
   type ReleaseList,
   releasePartQuery,
   removeReleaseRequest,
-} from '../api/messages.ts';
+} from '../api/release-messages.ts';
 import type { RestContext } from './context.ts';
 
 /** The releases that this collector hands out. */

@@ -1,34 +1,34 @@
 import { MAX_CARRIED_PART_BYTES } from '@aliquot/proto';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { MAX_DECISIONS_BYTES } from '../api/decisions.ts';
+import { logPartQuery } from '../api/log-part.ts';
 import { type FramedRecords, frameRecords } from '../api/record-stream.ts';
 import { RestError, statusOf } from '../api/rest-error.ts';
 import { takePart } from '../carry/part.ts';
 import { carriedReceipts } from '../carry/receipts.ts';
 import { ContentReads } from '../ingest/content-reads.ts';
-import {
-  HEADERS_MS,
-  MAX_BODY_BYTES,
-  MAX_ENROL_BODY_BYTES,
-  MAX_POLICY_BODY_BYTES,
-  REQUEST_MS,
-} from '../limits.ts';
+import { HEADERS_MS, MAX_BODY_BYTES, MAX_POLICY_BODY_BYTES, REQUEST_MS } from '../limits.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import { addressesAnswer, setAddresses } from './addresses.ts';
 import {
   acknowledgeProblems,
+  agentLost,
   agentsAnswer,
   expectAgents,
   filesGone,
   revokeAgent,
 } from './agents.ts';
 import { answerFrames, OCTETS } from './answer-frames.ts';
+import { confirmClock, correctClock } from './clock.ts';
 import { type RestContext, vaultOf } from './context.ts';
+import { applyDecisions, decisionRecords } from './decisions.ts';
 import { diagnoseAgent } from './diagnosis.ts';
 import { enrol } from './enrol.ts';
 import { decideFork } from './forks.ts';
+import { gcAnswer, gcRecords, pauseGc } from './gc.ts';
 import { addGroup, approveAgent, endGroup } from './groups.ts';
 import {
   everyVersionRecords,
@@ -37,10 +37,12 @@ import {
   stateRecords,
   versionRecords,
 } from './history.ts';
+import { holdRoutes } from './holds.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
 import { OperatorGate } from './operator-token.ts';
 import { policyAnswer, promoteSettings, setPolicy } from './policy.ts';
+import { commitRecords, goneAnswer, leafRecords, policiesAnswer } from './proofs.ts';
 import {
   keptFilesAnswer,
   publishRelease,
@@ -49,7 +51,9 @@ import {
   takeReleasePart,
 } from './releases.ts';
 import { memberRecords, resultRecords, resultVersionRecords } from './results.ts';
+import { retentionRoutes } from './retention.ts';
 import { INTERNAL, toRestError } from './to-rest-error.ts';
+import { answerOnce, noRoute, takeEnrolBodies } from './unproved-requests.ts';
 import { addVault, collectorAnswer, statsAnswer } from './vaults.ts';
 import { versionByIdRecords } from './version-by-id.ts';
 
@@ -106,13 +110,9 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
     done(null, body),
   );
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));
-  app.setNotFoundHandler((_request, reply) => {
-    const error = new RestError(
-      'REST_NO_ROUTE',
-      'no such endpoint: is the address right, without a path behind it, and are command and collector of the same release?',
-    );
-    return reply.code(statusOf(error.code)).send({ code: error.code, message: error.message });
-  });
+  app.setNotFoundHandler((_request, reply) => noRoute(reply));
+  const gate = new OperatorGate(context.store.adminTokenHash);
+  answerOnce(app, context, gate);
   app.addHook('onResponse', (request, reply, done) => {
     const ms = Math.round(reply.elapsedTime);
     context.log.debug(
@@ -132,21 +132,24 @@ export function buildServer(context: RestContext, tls: TlsFiles | undefined): Fa
   // For supervisors that restart us when we hang: a full disk or an ending certificate is no reason
   // to, `/healthz` reports those.
   app.get('/livez', async () => ({ status: 'ok' }));
-  app.post('/v1/enrol', { bodyLimit: MAX_ENROL_BODY_BYTES }, async (request, reply) => {
-    const answer = await enrol(context, bytesOf(request));
-    return reply.type(OCTETS).send(Buffer.from(answer));
-  });
-  app.register(async (scope) => metricsRoute(scope, context));
-  app.register(async (scope) => operatorRoutes(scope, context), { prefix: '/v1/operator' });
+  app.register(async (scope) => enrolRoute(scope, context));
+  app.register(async (scope) => metricsRoute(scope, context, gate));
+  app.register(async (scope) => operatorRoutes(scope, context, gate), { prefix: '/v1/operator' });
   return app;
 }
 
+function enrolRoute(app: FastifyInstance, context: RestContext): void {
+  takeEnrolBodies(app, context);
+  app.post('/v1/enrol', async (request, reply) => {
+    const answer = await enrol(context, bytesOf(request), request.raw.socket);
+    return reply.type(OCTETS).send(Buffer.from(answer));
+  });
+}
+
 /** Lets nobody but who shows the operator's token ask what `app` answers. */
-function forOperators(app: FastifyInstance, context: RestContext): void {
-  const gate = new OperatorGate(context.store.adminTokenHash);
+function forOperators(app: FastifyInstance, context: RestContext, gate: OperatorGate): void {
   app.addHook('onRequest', async (request) => {
     if (gate.admits(request.headers.authorization)) {
-      context.known?.(request.raw.socket);
       context.health.cameBy(request.headers.host);
       return;
     }
@@ -158,8 +161,8 @@ function forOperators(app: FastifyInstance, context: RestContext): void {
 }
 
 /** For Prometheus. Names of agents are in it, and how each of them is: for operators only. */
-function metricsRoute(app: FastifyInstance, context: RestContext): void {
-  forOperators(app, context);
+function metricsRoute(app: FastifyInstance, context: RestContext, gate: OperatorGate): void {
+  forOperators(app, context, gate);
   app.get('/metrics', async (_request, reply) => {
     // Its library is loaded where somebody asks.
     const { exposition } = await import('../health/exposition.ts');
@@ -168,8 +171,8 @@ function metricsRoute(app: FastifyInstance, context: RestContext): void {
   });
 }
 
-function operatorRoutes(app: FastifyInstance, context: RestContext): void {
-  forOperators(app, context);
+function operatorRoutes(app: FastifyInstance, context: RestContext, gate: OperatorGate): void {
+  forOperators(app, context, gate);
   const vault = (request: FastifyRequest) =>
     vaultOf(context, vaultPath.parse(request.params).vault);
   const stream = (reply: FastifyReply, records: AsyncIterable<Uint8Array | FramedRecords>) =>
@@ -179,6 +182,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     );
 
   app.get('/collector', async () => collectorAnswer(context));
+  app.post('/clock/confirm', async () => confirmClock(context));
   app.post('/vaults', async (request) => addVault(context, request.body));
   app.get('/vaults/:vault/stats', async (request) => statsAnswer(context, vault(request)));
   app.get('/vaults/:vault/agents', async (request) =>
@@ -198,6 +202,9 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   );
   app.post('/vaults/:vault/agents/:agent/revoke', async (request) =>
     revokeAgent(context, vault(request), agentPath.parse(request.params).agent, request.body),
+  );
+  app.post('/vaults/:vault/agents/:agent/lost', async (request) =>
+    agentLost(context, vault(request), agentPath.parse(request.params).agent, request.body),
   );
   app.post('/vaults/:vault/agents/:agent/acknowledge', async (request) =>
     acknowledgeProblems(context, vault(request), agentPath.parse(request.params).agent),
@@ -219,6 +226,33 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
         agentPath.parse(request.params).agent,
         atQuery.parse(request.query).at,
       ),
+    ),
+  );
+  app.get('/vaults/:vault/agents/:agent/commits', async (request, reply) =>
+    stream(
+      reply,
+      commitRecords(
+        vault(request),
+        agentPath.parse(request.params).agent,
+        logPartQuery.parse(request.query),
+      ),
+    ),
+  );
+  app.get('/vaults/:vault/gc', async (request) => gcAnswer(vault(request)));
+  app.post('/vaults/:vault/gc', async (request, reply) =>
+    stream(reply, gcRecords(context, vault(request), request.body)),
+  );
+  app.post('/vaults/:vault/gc/pause', async (request) =>
+    pauseGc(context, vault(request), request.body),
+  );
+  app.get('/vaults/:vault/log/policies', async (request) =>
+    policiesAnswer(vault(request), logPartQuery.parse(request.query)),
+  );
+  app.get('/vaults/:vault/agents/:agent/gone', async (request) =>
+    goneAnswer(
+      vault(request),
+      agentPath.parse(request.params).agent,
+      logPartQuery.parse(request.query),
     ),
   );
   app.get('/vaults/:vault/agents/:agent/versions', async (request, reply) =>
@@ -290,7 +324,7 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
     ),
   );
   app.get('/vaults/:vault/policy', async (request) =>
-    policyAnswer(vault(request), policyQuery.parse(request.query).revision),
+    policyAnswer(context, vault(request), policyQuery.parse(request.query).revision),
   );
   app.post('/vaults/:vault/policy', { bodyLimit: MAX_POLICY_BODY_BYTES }, async (request) =>
     setPolicy(context, vault(request), request.body),
@@ -298,6 +332,12 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/vaults/:vault/policy/promote', async (request) =>
     promoteSettings(context, vault(request), request.body),
   );
+  holdRoutes(app, context, vault);
+  retentionRoutes(app, context, {
+    vault,
+    stream,
+    agent: (request) => agentPath.parse(request.params).agent,
+  });
   app.get('/vaults/:vault/addresses', async (request) => addressesAnswer(context, vault(request)));
   app.post('/vaults/:vault/addresses', async (request) =>
     setAddresses(context, vault(request), request.body),
@@ -310,6 +350,18 @@ function operatorRoutes(app: FastifyInstance, context: RestContext): void {
   app.post('/releases', async (request) => publishRelease(context, request.body));
   app.post('/releases/remove', async (request) => removeRelease(context, request.body));
   app.get('/vaults/:vault/log', async (request) => logAnswer(context, vault(request)));
+  app.post('/vaults/:vault/log/corrections', async (request) =>
+    correctClock(context, vault(request), request.body),
+  );
+  app.get('/vaults/:vault/log/leaves', async (request, reply) =>
+    stream(reply, leafRecords(vault(request), logPartQuery.parse(request.query))),
+  );
+  app.get('/vaults/:vault/log/decisions', async (request, reply) =>
+    stream(reply, decisionRecords(vault(request), logPartQuery.parse(request.query))),
+  );
+  app.post('/vaults/:vault/log/decisions', { bodyLimit: MAX_DECISIONS_BYTES }, async (request) =>
+    applyDecisions(context, vault(request), request.body),
+  );
   app.post('/vaults/:vault/log/proofs', async (request) =>
     logProofsAnswer(context, vault(request), request.body),
   );

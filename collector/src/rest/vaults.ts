@@ -22,7 +22,9 @@ export function collectorAnswer(context: RestContext): CollectorInfo {
     collectorId: hex(store.collectorId),
     signKey: toBase64(store.identity.publicKey),
     timeMs: context.clock.nowMs(),
+    hold: context.health.hold,
     vaults: store.vaults().map(vaultInfoOf),
+    ailing: store.ailing().map(({ id, error }) => ({ vaultId: id, message: error.message })),
   };
 }
 
@@ -56,10 +58,12 @@ export async function addVault(context: RestContext, body: unknown): Promise<Vau
 
 export async function statsAnswer(
   context: RestContext,
-  vault: VaultWith<'figures' | 'register'>,
+  vault: VaultWith<'data' | 'figures' | 'register'>,
 ): Promise<StatsAnswer> {
+  const { deadBytes, reserveBytes } = await vault.data.space();
   return {
     ...vault.figures.stats(),
+    ...{ deadBytes, reserveBytes },
     ...(await context.health.disk()),
     agents: vault.register.agents().filter((agent) => agent.state === 'enrolled').length,
   };

@@ -3,6 +3,7 @@ import { readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts';
 import { MAX_FOUND_VERSIONS } from '../limits.ts';
+import { passedOver } from '../store/errors.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { type BranchOf, branchOf } from './forks.ts';
 
@@ -24,8 +25,8 @@ export async function* versionByIdRecords(
     index >= 0 && found < MAX_FOUND_VERSIONS;
     index--
   ) {
-    const { record } = await vault.log.leafAt(index);
-    if (record.type !== 'commit') continue;
+    const record = (await vault.log.leafAt(index).catch(passedOver))?.record;
+    if (record?.type !== 'commit') continue;
     for (const fileId of filesOf(vault, history, record.commit, id)) {
       for await (const version of vault.reading.versions(history.branchId, fileId)) {
         if (!equalBytes(version.commit, record.commit)) continue;

@@ -10,7 +10,9 @@ import type { Finding } from './fsck-finding.ts';
 
 export const RESTORE = 'put the file back from a copy of the collector';
 
-/** Bytes read at once: some files are read side by side, and a disk that seeks reads on for a while. */
+/**
+ * Bytes read at once: some files are read side by side, and a disk that seeks reads on for a while.
+ */
 const RUN_BYTES = 4 * 1024 * 1024;
 
 export interface RecordChecks {

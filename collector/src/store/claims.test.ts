@@ -1,6 +1,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { asChunkId, type Content, type EntryDraft, encodePage, type Ref } from '@aliquot/proto';
+import {
+  asChunkId,
+  type Content,
+  type EntryDraft,
+  encodePage,
+  MAX_TIME_MS,
+  type Ref,
+} from '@aliquot/proto';
+import type { RowDraft } from '@aliquot/shared/commit/block-seal';
 import { sealChunk } from '@aliquot/shared/content/seal';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
@@ -93,8 +101,13 @@ async function findingsOf(dir: string, world: StoreWorld): Promise<string[]> {
   return found;
 }
 
-function send(vault: VaultStore, agent: WorldAgent, drafts: readonly EntryDraft[]) {
-  const built = agent.build(drafts);
+function send(
+  vault: VaultStore,
+  agent: WorldAgent,
+  drafts: readonly EntryDraft[],
+  results: readonly RowDraft[] = [],
+) {
+  const built = agent.build(drafts, { results });
   return vault.intake.commit(agent.agentId, built.bytes, agent.world.clock.now).then((outcome) => {
     if (outcome.type === 'accepted') agent.advance(built, outcome.head);
     return outcome;
@@ -188,7 +201,19 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
       const claims = new Claims(agent);
       await vault.intake.putChunks(agent.lineageId, claims.items);
       const path = () => `/d/${random.below(6)}`;
+      const one = (of: readonly number[]): number => of[random.below(of.length)] ?? 0;
+      const times = [0, 1, world.clock.now + 1, 2 ** 32, 2 ** 48 - 1, 2 ** 48, MAX_TIME_MS];
+      const counts = [1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER];
+      const results = random.chance(0.3)
+        ? [
+            agent.result(`/r/${random.below(3)}`, [], {
+              ...{ members: one(counts), size: one([0, ...counts]), capturedAtMs: one(times) },
+            }),
+          ]
+        : [];
       const kinds = [
+        () => agent.gone(path(), one(times)),
+        () => ({ ...agent.directory(path()), capturedAtMs: one(times) }),
         () => agent.gone(path()),
         () => claims.file(agent, path()),
         () => claims.file(agent, path(), true),
@@ -198,7 +223,7 @@ describe(`sizes that an agent claims (seed ${seed})`, () => {
         (kinds[random.below(kinds.length)] ?? (() => agent.gone(path())))(),
       );
       if (agent.sequence > 0 && random.chance(0.1)) agent.fork();
-      const outcome = await send(vault, agent, drafts);
+      const outcome = await send(vault, agent, drafts, results);
       expect(['accepted', 'refused']).toContain(outcome.type);
       if (random.chance(0.2)) {
         const held = vault.register
@@ -263,7 +288,9 @@ describe('a record that cannot be applied', () => {
       sequence: 1,
       predecessor: new Uint8Array(32) as typeof agent.headHash,
     });
-    await appendStranger(core, made, commitLeaf(made.hash, core.leafTime(world.clock.now)), world);
+    const { agentId } = made.header;
+    const leaf = commitLeaf(agentId, made.hash, core.leafTime(world.clock.now), undefined);
+    await appendStranger(core, made, leaf, world);
     await core.flush();
     await core.close();
     rmSync(join(vaultDir, 'catalog'), { recursive: true });

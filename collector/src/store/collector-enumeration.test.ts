@@ -4,14 +4,18 @@ import { describe, expect, test } from 'vitest';
 import {
   collectorActs,
   collectorDay,
+  collectorRollback,
   collectorShort,
 } from '../../testing/store/collector-scenarios.ts';
+import { collectorExpire } from '../../testing/store/expire-scenario.ts';
+import { collectorKeep } from '../../testing/store/keep-scenario.ts';
 import {
   collectorDoubledPack,
   collectorLostPack,
   collectorSwappedPacks,
   collectorTwiceHeld,
 } from '../../testing/store/lost-scenarios.ts';
+import { collectorRewrite } from '../../testing/store/rewrite-scenario.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a collector', () => {
@@ -19,10 +23,14 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a col
     { scenario: collectorShort, every: 130 },
     { scenario: collectorDay, every: 260 },
     { scenario: collectorActs, every: 160 },
+    { scenario: collectorRollback, every: 160 },
     { scenario: collectorLostPack, every: 120 },
     { scenario: collectorTwiceHeld, every: 120 },
     { scenario: collectorSwappedPacks, every: 120 },
     { scenario: collectorDoubledPack, every: 120 },
+    { scenario: collectorRewrite, every: 200 },
+    { scenario: collectorKeep, every: 250 },
+    { scenario: collectorExpire, every: 180 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, {
       seed: 1,

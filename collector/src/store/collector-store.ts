@@ -1,4 +1,4 @@
-import type { CollectorId, Signed, VaultId } from '@aliquot/proto';
+import type { AliquotError, CollectorId, Signed, VaultId } from '@aliquot/proto';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { ReleaseShelf } from '../releases/shelf.ts';
 import type { VaultStore } from './vault-store.ts';
@@ -29,9 +29,12 @@ export interface CollectorStore {
 
   vault(id: VaultId): VaultStore | undefined;
   vaults(): VaultStore[];
+  /** Vaults whose folders are here and that cannot be served, as they are damaged. */
+  ailing(): AilingVault[];
   /**
    * Adds a vault whose descriptor and certificate verify for this collector's identity, durably.
-   * Repeating it with the same values answers with the same vault. Throws `STORE_VAULT_MISMATCH`
+   * Repeating it with the same values answers with the same vault; what its folder has lost of that
+   * meanwhile is written again, and one that ailed for it is opened. Throws `STORE_VAULT_MISMATCH`
    * (certificate for another collector, catalog key that is not the descriptor's, catalog key for a
    * blind vault, other values than the existing vault's), or `CertificateError`.
    */
@@ -45,4 +48,12 @@ export interface NewVault {
   readonly certificate: Signed;
   /** Secret half of the catalog key; `undefined` exactly when the vault is blind. */
   readonly catalogSecretKey: Uint8Array | undefined;
+}
+
+/** A vault that is here and cannot be served. */
+export interface AilingVault {
+  /** Its id, in hexadecimal digits. */
+  readonly id: string;
+  /** Why, with the way out. */
+  readonly error: AliquotError;
 }

@@ -8,6 +8,7 @@ import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { StoreWorld } from '../../testing/store/world.ts';
 import { initCollector, openCollector } from './collector.ts';
+import type { UnfitRecord } from './errors.ts';
 
 const place = () => join(temporaryFolder(), 'data');
 
@@ -47,6 +48,27 @@ describe("a collector's folder", () => {
     expect(again.adminTokenHash).not.toEqual(made.adminTokenHash);
     await again.close();
   });
+
+  test.each([0, 19])(
+    'P6: a token that was cut to %d characters is replaced too, and named',
+    async (length) => {
+      const world = new StoreWorld();
+      const dir = place();
+      const made = await initCollector(dir, { name: 'freezer' }, world.ports());
+      await made.close();
+      const path = join(dir, 'admin.token');
+      writeFileSync(path, readFileSync(path, 'utf8').slice(0, length));
+      const told: UnfitRecord[] = [];
+      const onUnfit = (record: UnfitRecord) => void told.push(record);
+      const again = await openCollector(dir, { ...world.ports(), onUnfit });
+      expect(told).toMatchObject([{ type: 'file', where: path }]);
+      expect(again.adminTokenHash).not.toEqual(made.adminTokenHash);
+      await again.close();
+      const settled = await openCollector(dir, world.ports());
+      expect(settled.adminTokenHash).toEqual(again.adminTokenHash);
+      await settled.close();
+    },
+  );
 
   test('a foreign or lost identity key is refused by name', async () => {
     const world = new StoreWorld();

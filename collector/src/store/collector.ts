@@ -1,13 +1,5 @@
 import { join } from 'node:path';
-import {
-  decodeEventBody,
-  type EventBody,
-  encodeEventBody,
-  FormatError,
-  type Signed,
-  type VaultId,
-} from '@aliquot/proto';
-import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
+import { AliquotError, type VaultId } from '@aliquot/proto';
 import { fromHex, hex, utf8 } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey, signingKeyFromSeed } from '@aliquot/shared/crypto/sign';
@@ -25,27 +17,33 @@ import {
   openDataFolder,
 } from '@aliquot/shared/folder/data-folder';
 import { jsonOf } from '@aliquot/shared/json';
-import {
-  collectorIdOf,
-  verifyCollectorCertificate,
-  verifyDescriptor,
-} from '@aliquot/shared/keys/certificates';
+import { collectorIdOf } from '@aliquot/shared/keys/certificates';
 import { z } from 'zod';
 import { ReleaseShelf } from '../releases/shelf.ts';
-import type { CollectorStore, NewVault } from './collector-store.ts';
+import type { AilingVault, CollectorStore, NewVault } from './collector-store.ts';
 import { StoreError } from './errors.ts';
 import { StoredVault } from './stored-vault.ts';
 import type { FolderPorts, VaultIdentity } from './vault/vault-parts.ts';
+import {
+  judgeParts,
+  mismatch,
+  readVault,
+  SECRET_MODE,
+  vaultAdded,
+  vaultFolders,
+  vaultParts,
+  writeAdded,
+  writeKey,
+} from './vault-folder.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /** What the store needs from outside; `packBytes` is for tests. */
 export type CollectorPorts = FolderPorts;
 
-const SECRET_MODE = 0o600;
 const SMALL_FILE_BYTES = 64 * 1024;
+/** Of a token as text. */
+const LEAST_TOKEN_LENGTH = 20;
 const TOKEN_BYTES = 32;
-/** Folders of a vault that are never made anew: on an empty one, all would be taken for lost. */
-const folders = ['packs', 'history'] as const;
 
 const collectorFile = z.strictObject({
   version: z.literal(1),
@@ -88,8 +86,9 @@ export async function initCollector(
 }
 
 /**
- * Opens a collector's folder and all its vaults. Errors: `FOLDER_MISSING`, `FOLDER_KIND`,
- * `FOLDER_VERSION`, `FOLDER_IN_USE`, `STORE_FOLDER`, `STORE_CORRUPT`.
+ * Opens a collector's folder and all its vaults. One that cannot be opened is ailing, and keeps no
+ * other from being served. Errors: `FOLDER_MISSING`, `FOLDER_KIND`, `FOLDER_VERSION`,
+ * `FOLDER_IN_USE`, `STORE_FOLDER`; `STORE_FAILED` and `STORE_NO_SPACE`, which pass.
  */
 export async function openCollector(dir: string, ports: CollectorPorts): Promise<CollectorStore> {
   const folder = await openDataFolder(ports.files, dir, 'aliquot-collector');
@@ -128,17 +127,20 @@ async function openLocked(folder: DataFolder, ports: CollectorPorts): Promise<Co
   const { dir } = folder;
   const { name, identity } = await readIdentity(ports.files, dir);
   const tokenPath = join(dir, 'admin.token');
-  // A token that was removed is replaced: that is how an operator changes it.
-  const token = await readFileIfThere(ports.files, tokenPath, SMALL_FILE_BYTES);
-  const tokenText = token?.toString('utf8').trim() ?? (await newToken(dir, ports));
-  if (tokenText.length < 20)
-    throw new StoreError(
-      'STORE_FOLDER',
-      `${tokenPath} holds no token; remove it, and the next start makes a new one`,
-    );
-  const store = new FolderStore(folder, name, identity, sha256(utf8(tokenText)), ports);
+  // A token that was removed is replaced: that is how an operator changes it. So is what is none
+  // any more: nobody could come in by it, and agents are served whatever became of it.
+  const file = await readFileIfThere(ports.files, tokenPath, SMALL_FILE_BYTES);
+  const held = file?.toString('utf8').trim() ?? '';
+  if (file !== undefined && held.length < LEAST_TOKEN_LENGTH)
+    ports.onUnfit?.({
+      type: 'file',
+      where: tokenPath,
+      why: 'it holds no token: a new one was made in its place, and operators need that one',
+    });
+  const token = held.length < LEAST_TOKEN_LENGTH ? await newToken(dir, ports) : held;
+  const store = new FolderStore(folder, name, identity, sha256(utf8(token)), ports);
   try {
-    for (const id of await vaultFolders(ports.files, dir)) await store.open(id);
+    for (const id of await vaultFolders(ports.files, dir)) await store.openOrAil(id);
     return store;
   } catch (error) {
     await store.closeVaults();
@@ -156,6 +158,7 @@ class FolderStore implements CollectorStore {
   readonly #folder: DataFolder;
   readonly #ports: CollectorPorts;
   readonly #vaults = new Map<string, StoredVault>();
+  readonly #ailing = new Map<string, AilingVault>();
   /** Vaults are added one after the other: two requests for the same one must not race. */
   #adding: Promise<unknown> = Promise.resolve();
 
@@ -190,25 +193,39 @@ class FolderStore implements CollectorStore {
     return added;
   }
 
-  async open(idHex: string): Promise<StoredVault> {
+  ailing(): AilingVault[] {
+    return [...this.#ailing.values()];
+  }
+
+  /** Opens a vault; what keeps it from being served is remembered, and keeps no other from it. */
+  async openOrAil(idHex: string): Promise<void> {
+    try {
+      await this.#open(idHex);
+    } catch (error) {
+      // A disk that is full or fails for now is waited for by whoever starts us again.
+      if (!(error instanceof AliquotError) || error.retryable) throw error;
+      this.#ailing.set(idHex, { id: idHex, error });
+    }
+  }
+
+  async #open(idHex: string): Promise<StoredVault> {
     const dir = join(this.dir, 'vaults', idHex);
-    for (const part of folders) {
-      if (await exists(this.#ports.files, join(dir, part))) continue;
+    const { files, clock } = this.#ports;
+    const { vault: found, faults } = await readVault(files, dir, this.identity);
+    for (const part of vaultParts) {
+      if (await exists(files, join(dir, part))) continue;
       const says = `${join(dir, part)} is missing; is its disk there? Else put it back from a copy`;
       throw new StoreError('STORE_FOLDER', says);
     }
-    const vault = await StoredVault.inFolder(
-      dir,
-      await readVault(this.#ports.files, dir, this.identity),
-      this.#ports,
-    );
+    for (const fault of faults) this.#ports.onUnfit?.({ type: 'file', ...fault });
+    const vault = await StoredVault.inFolder(dir, found, this.#ports);
     this.#vaults.set(idHex, vault);
-    if (vault.log.treeHead().size === 0) {
-      const { signedDescriptor, signedCertificate } = vault;
-      await vault.events.append(
-        vaultAdded(signedDescriptor, signedCertificate, this.#ports.clock.nowMs()),
-      );
-    }
+    this.#ailing.delete(idHex);
+    const { signedDescriptor, signedCertificate } = vault;
+    const added = vaultAdded(signedDescriptor, signedCertificate, clock.nowMs());
+    if (vault.log.treeHead().size === 0) await vault.events.append(added);
+    if (faults.some(({ where }) => where === join(dir, 'vault.bin')))
+      await writeAdded(files, dir, added);
     return vault;
   }
 
@@ -231,113 +248,44 @@ class FolderStore implements CollectorStore {
   }
 
   async #add(parts: NewVault): Promise<VaultStore> {
+    const { files, clock } = this.#ports;
     const vault = judgeParts(parts, this.identity);
     const idHex = hex(vault.descriptor.vaultId);
+    const dir = join(this.dir, 'vaults', idHex);
     const existing = this.#vaults.get(idHex);
     if (existing !== undefined) {
-      if (equalBytes(existing.signedDescriptor.body, parts.descriptor.body)) return existing;
-      throw mismatch(`vault ${existing.descriptor.name} is held already, with another descriptor`);
+      if (!equalBytes(existing.signedDescriptor.body, parts.descriptor.body))
+        throw mismatch(
+          `vault ${existing.descriptor.name} is held already, with another descriptor`,
+        );
+      await this.#giveBack(dir, existing, vault);
+      return existing;
     }
-    const { files } = this.#ports;
-    const dir = join(this.dir, 'vaults', idHex);
-    await ensureDirectory(files, dir);
-    if (parts.catalogSecretKey !== undefined)
-      await writeSecret(files, join(dir, 'catalog.key'), `${hex(parts.catalogSecretKey)}\n`);
-    // Before `vault.bin`: a vault without the folders of its packs and its history has lost them.
-    for (const part of folders) await ensureDirectory(files, join(dir, part));
+    // What is left of one that ails stays as it is: only its small files come again.
+    if (!this.#ailing.has(idHex))
+      // Before `vault.bin`: without the folders of its packs and history a vault has lost them.
+      for (const part of vaultParts) await ensureDirectory(files, join(dir, part));
+    await writeKey(files, dir, parts.catalogSecretKey);
     // Last: a folder without it is an addition that was cut short, and is passed over at start.
-    const event = vaultAdded(parts.descriptor, parts.certificate, this.#ports.clock.nowMs());
-    await writeFileDurably(files, join(dir, 'vault.bin'), encodeEventBody(event), {
-      mode: SECRET_MODE,
+    await writeAdded(files, dir, vaultAdded(parts.descriptor, parts.certificate, clock.nowMs()));
+    return this.#open(idHex);
+  }
+
+  /** What the folder of a vault has lost of its small files, while it is served. */
+  async #giveBack(dir: string, known: StoredVault, given: VaultIdentity): Promise<void> {
+    const { files, clock } = this.#ports;
+    const found = await readVault(files, dir, this.identity).catch((error: unknown) => {
+      if (!(error instanceof AliquotError)) throw error;
+      return undefined;
     });
-    return this.open(idHex);
+    if (known.catalogSecretKey === undefined) known.catalogSecretKey = given.catalogSecretKey;
+    if (found?.vault.catalogSecretKey === undefined)
+      await writeKey(files, dir, known.catalogSecretKey);
+    if (found !== undefined && !found.faults.some(({ where }) => where.endsWith('vault.bin')))
+      return;
+    const { signedDescriptor, signedCertificate } = known;
+    await writeAdded(files, dir, vaultAdded(signedDescriptor, signedCertificate, clock.nowMs()));
   }
-}
-
-/**
- * The vault that a folder below `vaults/` holds. Errors: `STORE_FOLDER`, `STORE_VAULT_MISMATCH`,
- * `CERT_…`.
- */
-export async function readVault(
-  files: FilePort,
-  dir: string,
-  identity: SigningKey,
-): Promise<VaultIdentity> {
-  const path = join(dir, 'vault.bin');
-  let event: EventBody;
-  try {
-    event = decodeEventBody(await readSmall(files, path));
-  } catch (error) {
-    if (error instanceof FormatError)
-      throw new StoreError('STORE_FOLDER', `${path} is damaged; put it back from a copy`, {
-        cause: error,
-      });
-    throw error;
-  }
-  if (event.type !== 'vaultAdded')
-    throw new StoreError('STORE_FOLDER', `${path} describes no vault; put it back from a copy`);
-  const key = await readFileIfThere(files, join(dir, 'catalog.key'), SMALL_FILE_BYTES);
-  const catalogSecretKey = key === undefined ? undefined : fromHex(key.toString('utf8').trim());
-  if (key !== undefined && catalogSecretKey === undefined)
-    throw new StoreError(
-      'STORE_FOLDER',
-      `${join(dir, 'catalog.key')} is damaged; add the vault again`,
-    );
-  return judgeParts(
-    { descriptor: event.descriptor, certificate: event.collectorCertificate, catalogSecretKey },
-    identity,
-  );
-}
-
-/** Folders of vaults that were added completely. */
-export async function vaultFolders(files: FilePort, dir: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of files.list(join(dir, 'vaults'))) {
-    const text = name.toString();
-    if (
-      /^[0-9a-f]{32}$/.test(text) &&
-      (await exists(files, join(dir, 'vaults', text, 'vault.bin')))
-    )
-      names.push(text);
-  }
-  return names.sort();
-}
-
-function judgeParts(
-  { descriptor, certificate, catalogSecretKey }: NewVault,
-  identity: SigningKey,
-): VaultIdentity {
-  const body = verifyDescriptor(descriptor);
-  const certified = verifyCollectorCertificate(body.authorityKey, body.vaultId, certificate);
-  if (!equalBytes(certified.signKey, identity.publicKey))
-    throw mismatch(`the certificate of vault ${body.name} is for another collector`);
-  if (body.blind && catalogSecretKey !== undefined)
-    throw mismatch(`vault ${body.name} is blind: its catalog key must stay in the kit`);
-  if (!body.blind) {
-    if (catalogSecretKey?.length !== 32)
-      throw mismatch(
-        `the catalog key of vault ${body.name} is missing; aliquot vault add hands it over`,
-      );
-    if (!equalBytes(boxKeyFromSecret(catalogSecretKey).publicKey, body.catalogKey)) {
-      throw mismatch(`the catalog key is not the one of vault ${body.name}`);
-    }
-  }
-  return {
-    descriptor: body,
-    signedDescriptor: descriptor,
-    certificate: certified,
-    signedCertificate: certificate,
-    catalogSecretKey,
-    identity,
-  };
-}
-
-function mismatch(why: string): StoreError {
-  return new StoreError('STORE_VAULT_MISMATCH', why);
-}
-
-function vaultAdded(descriptor: Signed, collectorCertificate: Signed, timeMs: number): EventBody {
-  return { type: 'vaultAdded', timeMs, descriptor, collectorCertificate };
 }
 
 async function newToken(dir: string, { files, random }: CollectorPorts): Promise<string> {

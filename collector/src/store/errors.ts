@@ -54,6 +54,15 @@ const codes = {
   /** A file of the collector's folder (not a pack) is missing or unreadable. */
   STORE_FOLDER: 'final',
   /**
+   * Nothing in a vault's folder says any more which vault it is: `vault.bin` is gone or damaged,
+   * and so is the first record of its history.
+   */
+  STORE_VAULT_LOST: 'final',
+  /**
+   * It is not known what time it is, or what was decided: so nothing is thrown away.
+   */
+  STORE_RETENTION_HELD: 'final',
+  /**
    * The catalog belongs to another release or does not fit the packs; it is rebuilt by itself or by
    * `fsck --repair`.
    */
@@ -65,6 +74,17 @@ export type StoreErrorCode = keyof typeof codes;
 /** What the collector's store refuses, or fails at. */
 export class StoreError extends AliquotError<StoreErrorCode> {
   static override readonly codes = codes;
+}
+
+/** Whether one record or item cannot be read back as it was stored, and nothing else is wrong. */
+export function isDamaged(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.code === 'STORE_DAMAGED';
+}
+
+/** For a `catch`: what is damaged is passed over. Throws every other error. */
+export function passedOver(error: unknown): undefined {
+  if (!isDamaged(error)) throw error;
+  return undefined;
 }
 
 /**
@@ -80,13 +100,28 @@ export function leavesDoubt(error: unknown): boolean {
   );
 }
 
+/** Whether a full disk is at the bottom of it, whatever became of that on the way. */
+export function isFullDisk(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (at instanceof AliquotError && fullDiskCodes.has(at.code)) return true;
+  return false;
+}
+
+const fullDiskCodes: ReadonlySet<string> = new Set([
+  'STORE_NO_SPACE',
+  'FILE_NO_SPACE',
+  'DERIVED_NO_SPACE',
+]);
+
 /**
  * What a start passes over: a record of the history that cannot be applied, because a fault of ours
- * took it in, which stays where it is and whose word is not shown; or a pack that is gone, cut short
- * or not what its name says, which costs what lay in it.
+ * took it in, which stays where it is and whose word is not shown; a pack that is gone, cut short
+ * or not what its name says, which costs what lay in it; a small file of the vault that is damaged.
+ * Or what it puts right: agents and groups that had ended, and had not by the history; holds that
+ * it had lost.
  */
 export interface UnfitRecord {
-  readonly type: 'record' | 'pack';
+  readonly type: 'record' | 'pack' | 'file' | 'ended' | 'holds';
   /** The file, and the offset of a record in it. */
   readonly where: string;
   readonly why: string;

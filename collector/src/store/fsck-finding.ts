@@ -4,7 +4,9 @@ export type Severity = 'error' | 'warning' | 'info';
 export type FindingCode =
   /** A pack file is missing from the row. */
   | 'pack-missing'
-  /** The folder of packs is there and empty: no pack is left that the catalog or the history know. */
+  /**
+   * The folder of packs is there and empty: no pack is left that the catalog or the history know.
+   */
   | 'packs-gone'
   /** The last pack has lost its end: the catalog knows of more. */
   | 'pack-short'
@@ -58,13 +60,30 @@ export type FindingCode =
   | 'catalog-differs'
   /** The catalog cannot be read. */
   | 'catalog-broken'
-  /** The catalog could not be compared: a living process holds it, it is of another release, or is being made. */
+  /**
+   * The catalog could not be compared: a living process holds it, it is of another release, or is
+   * being made.
+   */
   | 'catalog-not-compared'
   /**
    * A version whose content is no longer whole: the consequence of an item-damaged or
    * reference-missing.
    */
   | 'version-damaged'
+  /** What is kept beside the packs of who ended for good cannot be believed. */
+  | 'ended-broken'
+  /** Who ended by that file, and who by the history, are not the same. */
+  | 'ended-differs'
+  /** What is kept beside the packs of holds in force cannot be believed. */
+  | 'holds-broken'
+  /** The holds in that file, and those in force by the history, are not the same. */
+  | 'holds-differ'
+  /** Packs were removed while a living collector's vault was read, again and again. */
+  | 'packs-rewritten'
+  /**
+   * What is held so that a full disk can be emptied is lent to it: agents are refused meanwhile.
+   */
+  | 'reserve-lent'
   /** A file of the folder is missing, unreadable or does not fit. */
   | 'folder'
   /** Something was mended. */

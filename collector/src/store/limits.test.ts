@@ -46,7 +46,7 @@ test('P6 I-C12 whoever holds an agent key cannot make the collector remember cha
 
 test('I-C11 an answer under a chain that is no line leaves nothing behind', async () => {
   const { world, store, agent } = await limited(3, 10);
-  const epoch = await store.sweep.announceGcEpoch(world.clock.now);
+  const epoch = await store.sweep.announceGcEpoch(agent.lineageId, world.clock.now);
   const invented = asChainId(content('invented', 16));
   store.sweep.gcLearned(agent.agentId, invented, epoch);
   const last = agent.head;
@@ -54,7 +54,9 @@ test('I-C11 an answer under a chain that is no line leaves nothing behind', asyn
   agent.forkedFrom = last;
   await agent.back(store, [agent.directory('/under it')]);
   // Had the answer been kept, this line would have answered already.
-  expect(store.sweep.sweepWaitsFor(epoch).map(({ history }) => history)).toHaveLength(2);
+  expect(
+    store.sweep.sweepWaitsFor(agent.lineageId, epoch).map(({ history }) => history),
+  ).toHaveLength(2);
 });
 
 test('I-C2 a history of too many versions is not merged: nothing is appended that every start would fail at', async () => {

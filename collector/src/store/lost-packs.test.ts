@@ -21,11 +21,11 @@ import {
   emptyLab,
   type FsckLab,
   lab,
+  openWhole,
   recordAt,
   spoil,
 } from '../../testing/store/fsck-lab.ts';
 import { content, type WorldFile } from '../../testing/store/world.ts';
-import { openCollector } from './collector.ts';
 import type { UnfitRecord } from './errors.ts';
 import type { VaultStore } from './vault-store.ts';
 
@@ -36,7 +36,7 @@ async function withVault<T>(
   told: UnfitRecord[] = [],
 ): Promise<T> {
   const ports = world.ports({ packBytes: 4096, onUnfit: (record) => void told.push(record) });
-  const store = await openCollector(dir, ports);
+  const store = await openWhole(dir, ports);
   try {
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');

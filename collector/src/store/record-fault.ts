@@ -17,9 +17,9 @@ export function recordFault(fault: RecordFault, says: string): StoreError {
 }
 
 /**
- * Runs what writes to a log. A full disk is the operator's to mend and costs nothing: the append was
- * cut off again. Every other failure leaves the log in doubt, and so does a full disk that is met
- * only when flushing, or that even the cut did not survive.
+ * Runs what writes to a log. A full disk is the operator's to mend and costs nothing: the append
+ * was cut off again. Every other failure leaves the log in doubt, and so does a full disk that is
+ * met only when flushing, or that even the cut did not survive.
  */
 export async function writing<T>(
   log: { readonly poisoned: boolean },

@@ -1,25 +1,34 @@
 import type { CollectorCertificateBody, Signed, VaultDescriptorBody } from '@aliquot/proto';
 import { hereHasher } from '@aliquot/shared/hashing/hasher';
 import { storeLimits } from '../limits.ts';
+import { dataOf } from './faces/data.ts';
 import { deskOf } from './faces/desk.ts';
+import { holdsOf } from './faces/holds.ts';
 import { intakeOf } from './faces/intake.ts';
 import { logOf } from './faces/log.ts';
 import { figuresOf, readingOf } from './faces/reading.ts';
 import { eventsOf, registerOf } from './faces/register.ts';
+import { retentionOf } from './faces/retention.ts';
 import { sweepOf } from './faces/sweep.ts';
 import { CoreKeeper } from './vault/core-keeper.ts';
+import { Endings } from './vault/endings.ts';
+import { HoldBook } from './vault/hold-book.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
+import { Reserve } from './vault/reserve.ts';
+import { Turns } from './vault/turns.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
+import type { VaultData, VaultSweep } from './vault-collection.ts';
+import type { VaultRetention } from './vault-retention.ts';
 import type {
   VaultDesk,
   VaultEvents,
   VaultFigures,
+  VaultHolds,
   VaultIntake,
   VaultLog,
   VaultReading,
   VaultRegister,
   VaultStore,
-  VaultSweep,
 } from './vault-store.ts';
 
 /** The vault store over history, packs and catalog; order and durability are `CoreKeeper`'s. */
@@ -28,15 +37,19 @@ export class StoredVault implements VaultStore {
   readonly signedDescriptor: Signed;
   readonly certificate: CollectorCertificateBody;
   readonly signedCertificate: Signed;
-  readonly catalogSecretKey: Uint8Array | undefined;
+  /** May be handed over again while the vault is open. */
+  catalogSecretKey: Uint8Array | undefined;
   readonly intake: VaultIntake;
   readonly events: VaultEvents;
   readonly register: VaultRegister;
   readonly desk: VaultDesk;
+  readonly holds: VaultHolds;
   readonly sweep: VaultSweep;
+  readonly retention: VaultRetention;
   readonly log: VaultLog;
   readonly reading: VaultReading;
   readonly figures: VaultFigures;
+  readonly data: VaultData;
   readonly #keeper: CoreKeeper;
 
   private constructor(parts: VaultParts) {
@@ -50,22 +63,56 @@ export class StoredVault implements VaultStore {
     this.events = eventsOf(parts);
     this.register = registerOf(parts);
     this.desk = deskOf(parts);
-    this.sweep = sweepOf(parts);
+    this.holds = holdsOf(parts);
+    this.data = dataOf(parts);
+    this.sweep = sweepOf(parts, this.data);
+    this.retention = retentionOf(parts);
     this.log = logOf(parts);
     this.reading = readingOf(parts);
     this.figures = figuresOf(parts);
     this.#keeper = parts.keeper;
   }
 
-  /** Opens (or, on empty media, begins) the vault; throws what `openCore` throws. */
+  /**
+   * Opens (or, on empty media, begins) the vault; who had ended is out before anybody asks, and
+   * what was held is. Throws what `openCore` throws, and `FILE_…`.
+   */
   static async open(
     media: VaultMedia,
     vault: VaultIdentity,
     ports: VaultPorts,
   ): Promise<StoredVault> {
-    const { clock, limits = storeLimits, hasher = hereHasher, onUnfit } = ports;
-    const keeper = await CoreKeeper.open(media, vault.descriptor, onUnfit);
-    return new StoredVault({ vault, keeper, clock, limits, hasher });
+    const { clock, random, pace, limits = storeLimits, hasher = hereHasher, onUnfit } = ports;
+    const endings = await Endings.open(media.ended, vault.descriptor);
+    const holdBook = await HoldBook.open(media.holds, vault.descriptor);
+    const where = media.ended.path;
+    for (const why of endings.faults) onUnfit?.({ type: 'file', where, why });
+    for (const why of holdBook.faults) onUnfit?.({ type: 'file', where: media.holds.path, why });
+    const reserve = await Reserve.open(media.reserve, clock);
+    // Opening writes, too, also after a failure: a vault whose disk is full must open to be
+    // emptied.
+    const roomy = {
+      ...media,
+      openCatalog: () => reserve.withRoom(() => media.openCatalog()),
+    };
+    const opening = () => CoreKeeper.open(roomy, vault.descriptor, onUnfit);
+    const keeper = await reserve.withRoom(opening);
+    try {
+      const { again, held } = await keeper.doDurably(
+        async (core) => ({ again: await endings.start(core), held: await holdBook.start(core) }),
+        (leaves) => leaves.held.at(-1) ?? leaves.again.at(-1),
+      );
+      const why = `${again.length} that had ended, agents or groups, had not by the history`;
+      if (again.length > 0) onUnfit?.({ type: 'ended', where, why });
+      const lost = `${held.length} holds were not in the history`;
+      if (held.length > 0) onUnfit?.({ type: 'holds', where: media.holds.path, why: lost });
+    } catch (error) {
+      await keeper.close();
+      throw error;
+    }
+    const turns = new Turns(clock, pace?.timers);
+    const shared = { endings, holdBook, reserve, clock, random, pace, turns, limits, hasher };
+    return new StoredVault({ vault, keeper, ...shared });
   }
 
   /** The same of a vault in a folder. */

@@ -116,11 +116,11 @@ test('I-C11: nothing is swept before a successor has committed, for it may have 
   const old = await world.agent(store(), 'pc');
   await old.back(store(), [old.directory('/d')]);
   const fresh = await world.agent(store(), 'pc-b', { replaces: old });
-  const epoch = await store().sweep.announceGcEpoch(world.clock.now);
-  expect(store().sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'pc-b' }]);
+  const epoch = await store().sweep.announceGcEpoch(old.lineageId, world.clock.now);
+  expect(store().sweep.sweepWaitsFor(old.lineageId, epoch)).toMatchObject([{ agent: 'pc-b' }]);
   await fresh.back(store(), [fresh.directory('/e')]);
   store().sweep.gcLearned(fresh.agentId, fresh.chainId, epoch);
-  expect(store().sweep.sweepWaitsFor(epoch)).toEqual([]);
+  expect(store().sweep.sweepWaitsFor(old.lineageId, epoch)).toEqual([]);
 });
 
 test('P6: an operator says of what a replaced agent had that it is gone, of nothing else, and never of what the successor has found', async () => {

@@ -4,6 +4,7 @@ import type {
   ChainId,
   ChainPoint,
   ChunkId,
+  CommitHash,
   EnrolmentCertificateBody,
   GroupCertificateBody,
   GroupId,
@@ -46,6 +47,19 @@ export type ReadItem =
     }
   | { readonly type: 'missing' | 'damaged'; readonly id: ChunkId };
 
+/** A commit that was accepted and whose record cannot be read any more. */
+export interface LostCommit {
+  readonly agentId: AgentId;
+  readonly sequence: number;
+  readonly hash: CommitHash;
+  readonly receivedAtMs: number;
+  /** How many versions of those that were asked for; `undefined`: nobody knows. */
+  readonly versions: number | undefined;
+}
+
+/** Hears of commits that a listing passes over, as they cannot be read. */
+export type OnLost = (lost: LostCommit) => void;
+
 /**
  * Items that were read together, in order. The bytes are the caller's, also the `ITEM_ROOM_BYTES`
  * in front of each item: there is room for what its next station writes before it.
@@ -62,6 +76,8 @@ export type CommitOutcome =
       readonly leafIndex: number;
       /** The head just after the leaf, as the receipt names it. */
       readonly head: TreeHead;
+      /** Slots that it came without, the first time; none also when all of it is lost. */
+      readonly lacking: readonly number[];
       /** True when it had been accepted before. */
       readonly repeated: boolean;
       /** Plaintext bytes of the versions that it added, as it says; none when it is repeated. */
@@ -88,7 +104,9 @@ export type AgentProblemCode =
   /** The agent holds a signed head that the collector's log does not contain. */
   | 'log-rolled-back'
   /** After a rollback a commit came back without versions that nobody has any more. */
-  | 'versions-lost';
+  | 'versions-lost'
+  /** An operator said that the PC is lost: no sweep waits for what its queue may still refer to. */
+  | 'queue-at-risk';
 
 export interface AgentProblem {
   readonly code: AgentProblemCode;
@@ -172,6 +190,63 @@ export interface SweepWait {
   readonly reason: string;
 }
 
+/** How far the collection of one lineage's set has come. */
+export interface SweepRow {
+  /** The newest epoch that was announced to its agents; 0 before the first. */
+  readonly announced: number;
+  /** The newest epoch of which the sweep has come to its end; 0 before the first. */
+  readonly swept: number;
+  /** Versions that were dropped since the last announcement, and their bytes as agents claim. */
+  readonly droppedVersions: number;
+  readonly droppedBytes: bigint;
+}
+
+/** How a vault is collected. */
+export interface CollectOptions {
+  readonly nowMs: number;
+  /** Nothing is changed: it is told what would be, once all have answered. */
+  readonly dryRun?: boolean;
+  /** Also where little would be freed. */
+  readonly all?: boolean;
+  readonly isStopped?: () => boolean;
+}
+
+/** What a collection has done. */
+export type CollectStep =
+  /** `heldBy`: why none may be. */
+  | { readonly type: 'dropped'; readonly versions: number; readonly heldBy: string | undefined }
+  | {
+      readonly type: 'lineage';
+      readonly agent: string;
+      /** Of the versions that were dropped since its agents were last asked. */
+      readonly droppedBytes: number;
+      readonly outcome: SweepOutcome | { readonly type: 'not-worth-it' };
+    }
+  | { readonly type: 'rewritten'; readonly report: RewriteReport };
+
+/** How the collection of a vault stands. */
+export interface CollectStatus {
+  readonly isPaused: boolean;
+  readonly isRunning: boolean;
+  /** Those of which something was dropped, or whose agents were asked. */
+  readonly lineages: readonly {
+    readonly agent: string;
+    readonly progress: SweepRow;
+    readonly waits: readonly SweepWait[];
+  }[];
+}
+
+/** How the sweep of a lineage's set ended. `bytes`: of items that nobody has any more. */
+export type SweepOutcome =
+  | { readonly type: 'swept'; readonly items: number; readonly bytes: number }
+  | { readonly type: 'waits'; readonly waits: readonly SweepWait[] }
+  /** No epoch was announced that it could be for. */
+  | { readonly type: 'nothing-announced' }
+  /** What its versions refer to cannot be read, so nothing may leave. */
+  | { readonly type: 'unreadable'; readonly what: string }
+  /** It goes on when it is called again. */
+  | { readonly type: 'stopped' };
+
 export interface LeafRecord {
   readonly leaf: Uint8Array;
   readonly record:
@@ -183,6 +258,8 @@ export type HeadJudgement = 'consistent' | 'ahead' | 'contradicts' | 'lost';
 
 export interface ReportedHead {
   readonly agentId: AgentId;
+  /** Where it is recorded: everything before was here when the agent showed it. */
+  readonly leafIndex: number;
   readonly timeMs: number;
   readonly head: TreeHead;
   readonly signedHead: Signed;
@@ -217,4 +294,81 @@ export interface VaultStats {
   readonly compressionRatio: number;
   /** Items known to be damaged on this disk. */
   readonly damaged: number;
+}
+
+/** A logged event, and its leaf. */
+export interface PlacedEvent {
+  /** The encoded `EventBody`. */
+  readonly event: Uint8Array;
+  readonly leafIndex: number;
+}
+
+/** A logged event with the proof that the log has it. */
+export interface ProvedEvent extends PlacedEvent {
+  readonly inclusion: readonly Uint8Array[];
+}
+
+/** A commit whose record is damaged, as far as its leaf tells. */
+export interface BrokenCommit {
+  readonly leafIndex: number;
+  /** The encoded `LogLeaf`. */
+  readonly leaf: Uint8Array;
+  readonly sequence: number;
+  readonly branchId: LineageId;
+}
+
+/** How much of a pack is alive. */
+export interface PackSpace {
+  readonly pack: number;
+  readonly bytes: number;
+  /** Of items that no lineage owns, and second copies. */
+  readonly deadBytes: number;
+  readonly liveItems: number;
+}
+
+/** How much of a vault's packs is alive. */
+export interface VaultSpace {
+  readonly bytes: number;
+  readonly deadBytes: number;
+  /** Disk that is held so that a full one can be emptied; 0: none, or it is lent. */
+  readonly reserveBytes: number;
+  readonly packs: readonly PackSpace[];
+}
+
+/**
+ * Of each slab which pieces live, a bit for each from 0 on; undefined where all do. Seam: for the
+ * mark, which knows the pieces that no version refers to any more.
+ */
+export type LivePieces = (
+  slabs: readonly ChunkId[],
+) => Promise<readonly (Uint8Array | undefined)[]>;
+
+/** How packs are rewritten. */
+export interface RewriteOptions {
+  /** Every pack of which anything is dead, not only those of which 30 % are. */
+  readonly all?: boolean;
+  /** No other pack is begun when so many bytes were copied. */
+  readonly budgetBytes?: number;
+  /** As fast as the disk is, where it is not given. */
+  readonly bytesPerSecond?: number;
+  /** Asked between batches: the work ends where it is, and goes on with the next call. */
+  readonly isStopped?: () => boolean;
+  /** Pieces that do not live are left out of slabs that are copied. */
+  readonly livePieces?: LivePieces;
+  /** By pack, what such pieces come to: a pack may be worth it for them. */
+  readonly deadPieceBytes?: ReadonlyMap<number, number>;
+}
+
+/** What rewriting came to. */
+export interface RewriteReport {
+  /** Packs that are gone, and their bytes; what lived in them was copied. */
+  readonly removedPacks: number;
+  readonly freedBytes: number;
+  readonly copiedBytes: number;
+  /** Packs that stay as they are: something in them is not understood, or proves nowhere. */
+  readonly kept: readonly { readonly pack: number; readonly why: string }[];
+  /** A record of the history that has rotted: while it is, nothing counts as dead. */
+  readonly unprovedAt: { readonly file: number; readonly offset: number } | undefined;
+  /** Whether every pack that is worth it had its turn. */
+  readonly isDone: boolean;
 }

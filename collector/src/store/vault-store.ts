@@ -14,10 +14,15 @@ import type {
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
+import type { LogTimes } from '@aliquot/shared/log/log-times';
+import type { SetPolicy } from '../retention/ruling.ts';
 import type { AgentDesk, AgentSaid } from './catalog/desk.ts';
+import type { HoldRow } from './catalog/hold-row.ts';
+import type { VaultData, VaultSweep } from './vault-collection.ts';
 import type {
   AgentRecord,
   BranchRecord,
+  BrokenCommit,
   CommitOptions,
   CommitOutcome,
   GroupRecord,
@@ -25,21 +30,25 @@ import type {
   ItemBody,
   ItemRun,
   LeafRecord,
+  LostCommit,
+  OnLost,
+  PlacedEvent,
+  ProvedEvent,
   PutItem,
   ReadItem,
   ReportedHead,
-  SweepWait,
   VaultStats,
 } from './vault-records.ts';
+import type { VaultRetention } from './vault-retention.ts';
 
 /**
  * What the rest of the collector may ask of one vault's store, in parts: each consumer names the
  * parts that it uses, and sees no other. What all of them promise:
  *
- * **Durability.** `putChunks`, `putBodies` and `heartbeat` promise nothing beyond this process until
- * a later `sync()`, `commit()` or `append()` resolves; those three resolve only when everything
- * they cover is on stable storage (I-C1). Heads, proofs, receipts and chain heads that are handed
- * out cover durable records only, so whatever an agent was sent survives a crash.
+ * **Durability.** `putChunks`, `putBodies` and `heartbeat` promise nothing beyond this process
+ * until a later `sync()`, `commit()` or `append()` resolves; those three resolve only when
+ * everything they cover is on stable storage (I-C1). Heads, proofs, receipts and chain heads that
+ * are handed out cover durable records only, so whatever an agent was sent survives a crash.
  *
  * **Repetition.** Every call may be repeated: chunks are stored once, a repeated commit gets the
  * same receipt bytes, a repeated event the same leaf.
@@ -61,17 +70,20 @@ export interface VaultStore {
    */
   readonly certificate: CollectorCertificateBody;
   readonly signedCertificate: Signed;
-  /** Opens list parts; `undefined` in a blind vault. */
+  /** Opens list parts; `undefined` in a blind vault, and where it is lost. */
   readonly catalogSecretKey: Uint8Array | undefined;
 
   readonly intake: VaultIntake;
   readonly events: VaultEvents;
   readonly register: VaultRegister;
   readonly desk: VaultDesk;
+  readonly holds: VaultHolds;
   readonly sweep: VaultSweep;
+  readonly retention: VaultRetention;
   readonly log: VaultLog;
   readonly reading: VaultReading;
   readonly figures: VaultFigures;
+  readonly data: VaultData;
 
   /**
    * `intake.sync`, and the index written down too: it happens by itself now and then, and saves a
@@ -147,6 +159,8 @@ export interface VaultIntake {
 
   /**
    * The newest accepted commit of a chain id, durable, for `ready`: `undefined` when there is none.
+   * Where a commit has lost something since, the one before it: so the agent sends from there
+   * again.
    */
   chainHead(agentId: AgentId, chainId: ChainId): Promise<ChainPoint | undefined>;
 }
@@ -168,6 +182,12 @@ export interface VaultEvents {
    * disk can keep some and not the others.
    */
   appendAll(bodies: readonly EventBody[]): Promise<{ leafIndex: number }>;
+
+  /**
+   * Keeps what somebody signed of an agent that is not known here: it is revoked as soon as it
+   * comes. Throws: `STORE_BAD_EVENT`, `CERT_…`.
+   */
+  foresee(revoked: Extract<EventBody, { type: 'agentRevoked' }>): Promise<void>;
 }
 
 /** The agents and groups that a vault knows, and where they find it. */
@@ -200,6 +220,9 @@ export interface VaultDesk {
   /** A policy as it was set; undefined when there is none of that revision. */
   policy(revision: number): Promise<Extract<EventBody, { type: 'policySet' }> | undefined>;
 
+  /** Every policy that was set, the oldest first, with its rules of retention. */
+  policies(): readonly SetPolicy[];
+
   /** What an agent is offered, and what it says of that. */
   of(agentId: AgentId): AgentDesk;
 
@@ -213,32 +236,10 @@ export interface VaultDesk {
   said(agentId: AgentId, said: Partial<AgentSaid>): void;
 }
 
-/** What collection may do. */
-export interface VaultSweep {
-  /** The newest announced epoch of the sweep; 0 before the first. */
-  gcEpoch(): number;
-
-  /**
-   * Announces a new epoch, higher than every one before, and tells every listener. Durable when it
-   * resolves.
-   */
-  announceGcEpoch(nowMs: number): Promise<number>;
-
-  /** Calls back with each newly announced epoch until the answer is called. */
-  onGcEpoch(listener: (epoch: number) => void): () => void;
-
-  /**
-   * Notes that a chain has answered an epoch. Epochs above the announced one are ignored. The note
-   * may be lost with an older copy of the folder, which only makes the sweep wait for the next
-   * session of that agent.
-   */
-  gcLearned(agentId: AgentId, chainId: ChainId, epoch: number): void;
-
-  /**
-   * Who still keeps what `epoch` drops from being swept: nothing may be swept for it before this is
-   * empty (I-C11).
-   */
-  sweepWaitsFor(epoch: number): SweepWait[];
+/** What people have said that must stay. */
+export interface VaultHolds {
+  /** Every hold that was ever set, those that were released too, the oldest first. */
+  all(): readonly HoldRow[];
 }
 
 /** The log: its heads, its leaves, and proofs about them. */
@@ -246,6 +247,10 @@ export interface VaultLog {
   /** The newest durable head, signed now. */
   head(nowMs: number): Signed;
   treeHead(): TreeHead;
+  /** The time of the newest leaf, in milliseconds; `undefined` of an empty log. */
+  lastMs(): number | undefined;
+  /** What the times of leaves and receipts count as. */
+  times(): LogTimes;
   inclusion(leafIndex: number, size: number): Promise<Uint8Array[]>;
   consistency(fromSize: number, toSize: number): Promise<Uint8Array[]>;
 
@@ -261,6 +266,15 @@ export interface VaultLog {
    */
   judgeHead(head: TreeHead): Promise<HeadJudgement>;
 
+  /** The bytes of the leaves from one on, up to a size that the log has reached. */
+  leaves(from: number, size: number): AsyncIterable<Uint8Array>;
+
+  /** The events among them. */
+  events(from: number, size: number): AsyncIterable<PlacedEvent>;
+
+  /** Those that set a policy, up to a size of the log, each with a proof that it has them. */
+  policies(size: number): Promise<ProvedEvent[]>;
+
   /** Epoch openings after `afterEpoch`, oldest first, with their leaves. */
   openings(afterEpoch: number): { opening: Signed; leafIndex: number; leaf: Uint8Array }[];
 
@@ -271,7 +285,10 @@ export interface VaultLog {
   reportedHeads(): ReportedHead[];
 }
 
-/** Reading back what is held. */
+/**
+ * Reading back what is held. A commit whose record has rotted is told to `onLost`, and everything
+ * else follows; `STORE_DAMAGED` where nobody listens.
+ */
 export interface VaultReading {
   /** Those of `ids` that are held and sound, in pack order; the others follow by id only. */
   readItems(ids: readonly ChunkId[]): AsyncIterable<ReadItem>;
@@ -287,7 +304,7 @@ export interface VaultReading {
    * not later than that, unless it is "gone". Grouped by commit, oldest commit first; memory stays
    * bounded for `undefined`, 24 bytes a file else.
    */
-  state(branchId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  state(branchId: LineageId, atMs: number | undefined, onLost?: OnLost): AsyncIterable<StateRecord>;
 
   /**
    * The same of the files that `beside` has no version of: what a branch held apart inherits from
@@ -297,22 +314,47 @@ export interface VaultReading {
     branchId: LineageId,
     beside: LineageId,
     atMs: number | undefined,
+    onLost?: OnLost,
   ): AsyncIterable<StateRecord>;
 
   /** Every version of one file, "gone" included, oldest first. */
-  versions(branchId: LineageId, fileId: FileId): AsyncIterable<StateRecord>;
+  versions(branchId: LineageId, fileId: FileId, onLost?: OnLost): AsyncIterable<StateRecord>;
 
   /** The results of a history as they stood at `atMs` (undefined: now), grouped by commit. */
-  results(branchId: LineageId, atMs: number | undefined): AsyncIterable<StateRecord>;
+  results(
+    branchId: LineageId,
+    atMs: number | undefined,
+    onLost?: OnLost,
+  ): AsyncIterable<StateRecord>;
 
   /** Every version of one result, oldest first. */
-  resultVersions(branchId: LineageId, resultId: ResultId): AsyncIterable<StateRecord>;
+  resultVersions(
+    branchId: LineageId,
+    resultId: ResultId,
+    onLost?: OnLost,
+  ): AsyncIterable<StateRecord>;
+
+  /** Commits that were found to be damaged, whoever found it. */
+  lostCommits(): LostCommit[];
 
   /**
    * Every version of every file of a history, "gone" included, grouped by commit, newest commit
    * first. 24 bytes a version.
    */
-  everyVersion(branchId: LineageId): AsyncIterable<StateRecord>;
+  everyVersion(branchId: LineageId, onLost?: OnLost): AsyncIterable<StateRecord>;
+
+  /**
+   * Every commit of a lineage, on whichever branch, between two sizes of the log, without its rows:
+   * encoded `HistoryCommit`, in the order of the leaves.
+   */
+  commits(
+    lineageId: LineageId,
+    from: number,
+    size: number,
+  ): AsyncIterable<Uint8Array | BrokenCommit>;
+
+  /** The events up to a size of the log by which files of a history are gone now. */
+  goneEvents(branchId: LineageId, size: number): Promise<ProvedEvent[]>;
 }
 
 /** How much a vault holds, and how fast it grows. */

@@ -18,7 +18,9 @@ import { diskMedia } from './vault/media.ts';
 
 const paths = ['/a', '/b', '/c', '/d', '/e'];
 
-/** One version: of which path, whether it is gone, and by how much its time differs from the clock. */
+/**
+ * One version: of which path, whether it is gone, and by how much its time differs from the clock.
+ */
 const version = fc.record({
   path: fc.nat(paths.length - 1),
   gone: fc.boolean(),

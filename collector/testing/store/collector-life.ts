@@ -16,6 +16,8 @@ import type { StoreWorld, WorldAgent, WorldFile } from './world.ts';
 
 /** What a receipt was given for. */
 interface Receipted {
+  /** The step that made it. */
+  readonly name: string;
   readonly agent: WorldAgent;
   readonly bytes: Uint8Array;
   readonly receipt: Signed;
@@ -167,6 +169,7 @@ export class CollectorLife implements Life<CollectorStore> {
           throw new Error(`refused: ${outcome.code} ${outcome.message}`);
         agent.advance(built, outcome.head);
         this.#receipted.push({
+          name,
           agent,
           bytes: built.bytes,
           receipt: outcome.receipt,
@@ -176,6 +179,21 @@ export class CollectorLife implements Life<CollectorStore> {
         return;
       }
       throw new Error('six uploads were not enough');
+    });
+  }
+
+  /**
+   * Lets the first version of a receipted commit be dropped: its content is asked for no more, but
+   * where another receipt is for the same. Said before it is done, so it holds whatever happens.
+   */
+  letGo(agent: WorldAgent, name: string): this {
+    return this.step(`drop ${name}`, async (vault) => {
+      const at = this.#receipted.findIndex((one) => one.agent === agent && one.name === name);
+      const one = this.#receipted[at];
+      if (one === undefined) throw new Error(`no commit ${name}`);
+      this.#receipted[at] = { ...one, items: [] };
+      const leaves = [{ leafIndex: one.leafIndex, slots: new Uint8Array([1]) }];
+      await vault.sweep.drop({ run: 1, branchId: agent.lineageId, leaves });
     });
   }
 

@@ -11,8 +11,11 @@ import { initCollector, openCollector } from '../../src/store/collector.ts';
 import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
+import { holdOn } from '../retention/signed.ts';
 import { CollectorLife } from './collector-life.ts';
 import { catalogIn } from './copies.ts';
+import { collectorExpire } from './expire-scenario.ts';
+import { collectorKeep } from './keep-scenario.ts';
 import {
   collectorDoubledPack,
   collectorLostPack,
@@ -20,6 +23,7 @@ import {
   collectorTwiceHeld,
 } from './lost-scenarios.ts';
 import { packsAndHistory } from './media-scenarios.ts';
+import { collectorRewrite } from './rewrite-scenario.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
 
 const chunks = (word: string, count: number, bytes = 100) =>
@@ -136,25 +140,28 @@ export const collectorShort: CrashScenario = {
 };
 
 /**
- * A folder put back to an older state: the agent shows what it holds, an operator opens the log
- * again, and the lost commit comes again.
+ * A folder put back to an older state, but for what it keeps of who ended and what is held: the
+ * agent shows what it holds, an operator opens the log again, and the lost commit comes again. Who
+ * was revoked meanwhile is out from the first start on, and what was held is held.
  */
-const collectorRollback: CrashScenario = {
+export const collectorRollback: CrashScenario = {
   name: 'collector-rollback',
   about:
-    'as collector-day, for a collector that was put back to an older state, hears of it, and goes on in a new epoch of its log',
-  proves: ['P1', 'P5'],
+    'as collector-day, for a collector that was put back to an older state, keeps out who was revoked since and holds what was held, hears of the loss, goes on in a new epoch of its log, and hears that a hold is over',
+  proves: ['P1', 'P4', 'P5'],
   begin: async (root) => {
     const world = new StoreWorld('rollback', blind);
     const [dir, old] = [join(root, 'collector'), join(root, 'old')];
-    const agent = new WorldAgent(world, 'hplc-1');
+    const [agent, thief] = [new WorldAgent(world, 'hplc-1'), new WorldAgent(world, 'thief')];
     await madeCollector(dir, world, async (vault) => {
-      await vault.events.append({
-        type: 'agentExpected',
-        timeMs: world.clock.now,
-        enrolment: agent.enrolment,
-      });
-      await agent.enrolAt(vault);
+      for (const one of [agent, thief]) {
+        await vault.events.append({
+          type: 'agentExpected',
+          timeMs: world.clock.now,
+          enrolment: one.enrolment,
+        });
+        await one.enrolAt(vault);
+      }
       await agent.back(vault, [agent.file('/d/a', [content('a')])]);
       await vault.flush();
       cpSync(dir, old, { recursive: true });
@@ -164,14 +171,36 @@ const collectorRollback: CrashScenario = {
     const vault = store.vaults()[0];
     const lost = [agent.file('/d/b', [content('b')])];
     if (vault !== undefined) await agent.back(vault, lost);
+    await vault?.events.append({
+      type: 'agentRevoked',
+      timeMs: world.clock.now,
+      agentId: thief.agentId,
+      reason: 'stolen',
+    });
+    const hold = holdOn(world, ['/d/**']);
+    await vault?.events.append(hold.set);
     const signedHead = vault?.log.head(world.clock.now);
     const collectorCertificate = vault?.signedCertificate ?? world.certificate;
     await store.close();
-    rmSync(dir, { recursive: true });
-    renameSync(old, dir);
     const gone = agent.treeHead;
     const life = new CollectorLife(dir, world, { made: true });
+    const beside = ['ended.bin', 'holds.bin'];
+    for (const file of beside) cpSync(join(life.vaultDir, file), join(root, file));
+    rmSync(dir, { recursive: true });
+    renameSync(old, dir);
+    for (const file of beside) renameSync(join(root, file), join(life.vaultDir, file));
     Object.assign(agent, before);
+    const isOut = (vault: VaultStore) =>
+      vault.register.agentById(thief.agentId)?.state === 'revoked';
+    life.event('stays out', () => undefined, { holds: isOut });
+    const isSet = ({ holds }: VaultStore) => holds.all().length === 1;
+    life.event('stays held', () => undefined, { holds: isSet });
+    life.step('is refused', async (vault) => {
+      const { bytes } = thief.copy().build([thief.directory('/d')]);
+      const outcome = await vault.intake.commit(thief.agentId, bytes, world.clock.now);
+      if (outcome.type !== 'refused' || outcome.code !== 'revoked')
+        throw new Error(`who was revoked is let in: ${outcome.type}`);
+    });
     const report = (head: Signed): EventBody => {
       return {
         type: 'headReported',
@@ -187,7 +216,10 @@ const collectorRollback: CrashScenario = {
     );
     return life
       .back(agent, 'again', () => lost)
-      .back(agent, 'more', () => [agent.file('/d/c', [content('c')])]);
+      .back(agent, 'more', () => [agent.file('/d/c', [content('c')])])
+      .event('over', () => hold.over(), {
+        holds: ({ holds }) => holds.all().every(({ released }) => released !== undefined),
+      });
   },
 };
 
@@ -239,7 +271,8 @@ const collectorFork: CrashScenario = {
       (vault) => ({
         type: 'gcEpochAnnounced',
         timeMs: world.clock.now,
-        gcEpoch: vault.sweep.gcEpoch() + 1,
+        gcEpoch: vault.sweep.gcEpoch(agent.lineageId) + 1,
+        lineageId: agent.lineageId,
       }),
       {
         anew: true,
@@ -417,6 +450,9 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorTwiceHeld,
   collectorSwappedPacks,
   collectorDoubledPack,
+  collectorRewrite,
+  collectorKeep,
+  collectorExpire,
   packsAndHistory,
 ].map(tortureOf);
 

@@ -334,24 +334,34 @@ export function forkConformance(begin: Begin): void {
     const { store, world, places } = place;
     const revoked = await world.agent(store, 'gone');
     await revoked.back(store, [revoked.directory('/d')]);
-    await world.agent(store, 'never-committed');
+    const quiet = await world.agent(store, 'never-committed');
     await copy.back(store, [copy.file('/d/copy', [content('copy')])]);
     const heard: number[] = [];
-    store.sweep.onGcEpoch((epoch) => heard.push(epoch));
-    expect(store.sweep.gcEpoch()).toBe(0);
-    const first = await store.sweep.announceGcEpoch(world.clock.now);
-    const second = await store.sweep.announceGcEpoch(world.clock.now - 5000);
-    expect([heard, store.sweep.gcEpoch(), second]).toEqual([[first, second], second, first + 1]);
+    const { lineageId } = agent;
+    store.sweep.onGcEpoch(lineageId, (epoch) => heard.push(epoch));
+    expect(store.sweep.gcEpoch(lineageId)).toBe(0);
+    // Another lineage's epochs are its own.
+    await store.sweep.announceGcEpoch(revoked.lineageId, world.clock.now + 9000);
+    const first = await store.sweep.announceGcEpoch(lineageId, world.clock.now);
+    const second = await store.sweep.announceGcEpoch(lineageId, world.clock.now - 5000);
+    expect([heard, store.sweep.gcEpoch(lineageId)]).toEqual([[first, second], second]);
+    expect(second).toBeGreaterThan(first);
     const waits = (from = store, epoch = second) =>
-      from.sweep.sweepWaitsFor(epoch).map(({ history }) => history);
+      from.sweep.sweepWaitsFor(lineageId, epoch).map(({ history }) => history);
     const held = only(store, agent).name;
-    expect(waits()).toEqual(['hplc-1', held, 'gone']);
+    expect(waits()).toEqual(['hplc-1', held]);
+    const ofOther = () => {
+      const epoch = store.sweep.gcEpoch(revoked.lineageId);
+      return store.sweep.sweepWaitsFor(revoked.lineageId, epoch).map(({ history }) => history);
+    };
+    expect(ofOther()).toEqual(['gone']);
     await store.events.append({
       type: 'agentRevoked',
       timeMs: world.clock.now,
       agentId: revoked.agentId,
       reason: 'lost',
     });
+    expect(ofOther()).toEqual([]);
     // The copy still has the old chain id for its line: an answer under it is the trunk's, and the
     // copy's line waits.
     store.sweep.gcLearned(agent.agentId, agent.chainId, first);
@@ -362,17 +372,27 @@ export function forkConformance(begin: Begin): void {
     expect(waits(store, first)).toEqual([held]);
     store.sweep.gcLearned(agent.agentId, agent.chainId, second + 1); // never announced
     expect(waits()).toEqual(['hplc-1', held]);
-    store.sweep.gcLearned(agent.agentId, agent.chainId, second);
-    store.sweep.gcLearned(agent.agentId, copy.chainId, second);
+    const answered = (at: VaultStore): void => {
+      at.sweep.gcLearned(agent.agentId, agent.chainId, second);
+      at.sweep.gcLearned(agent.agentId, copy.chainId, second);
+    };
+    answered(store);
     expect(waits()).toEqual([]);
     await places.close(store);
     const again = await places.open(world);
-    expect([again.sweep.gcEpoch(), waits(again)]).toEqual([second, []]);
+    // The folder may have been put back meanwhile: so what was answered before is asked again.
+    expect([again.sweep.gcEpoch(lineageId), waits(again)]).toEqual([second, ['hplc-1', held]]);
+    answered(again);
+    expect(waits(again)).toEqual([]);
     const lost = { logEpoch: 1, size: 90, root: content('lost root', 32) };
     await again.events.append(world.opening(2, again.log.treeHead(), [lost]));
     // One that has no commit may have had some that went with the tail; one that is known only
     // since had none.
-    await world.agent(again, 'known-since');
-    expect(waits(again)).toEqual(['hplc-1', held, 'never-committed']);
+    const since = await world.agent(again, 'known-since');
+    expect(waits(again)).toEqual(['hplc-1', held]);
+    const ofQuiet = [quiet, since].map(({ lineageId: of }) =>
+      again.sweep.sweepWaitsFor(of, second),
+    );
+    expect(ofQuiet).toMatchObject([[{ agent: 'never-committed' }], []]);
   });
 }

@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
-import { initCollector } from '../../src/store/collector.ts';
+import { initCollector, openCollector } from '../../src/store/collector.ts';
+import type { CollectorStore } from '../../src/store/collector-store.ts';
 import { fsckCollector } from '../../src/store/fsck/fsck.ts';
 import type { Finding } from '../../src/store/fsck-finding.ts';
 import type { HistoryKind } from '../../src/store/history/history-log.ts';
 import { type PackKind, packFormat } from '../../src/store/packs/pack-format.ts';
+import type { FolderPorts } from '../../src/store/vault/vault-parts.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import { fileOf, recordsIn } from './copies.ts';
 import { content, StoreWorld, type WorldAgent } from './world.ts';
@@ -66,9 +68,18 @@ async function labWith(
   return { world, dir, vaultDir: join(dir, 'vaults', hex(world.descriptor.vaultId)), agent };
 }
 
+/** A collector of which every vault is served; throws what keeps one from it. */
+export async function openWhole(dir: string, ports: FolderPorts): Promise<CollectorStore> {
+  const store = await openCollector(dir, ports);
+  const [ailing] = store.ailing();
+  if (ailing === undefined) return store;
+  await store.close();
+  throw ailing.error;
+}
+
 /** What fsck finds, with or without a repair; with `--packs-lost` too. */
 export async function check(
-  { world, dir }: FsckLab,
+  { world, dir }: Pick<FsckLab, 'world' | 'dir'>,
   repair = false,
   packsLost = false,
 ): Promise<{ findings: Finding[]; faults: number }> {

@@ -36,6 +36,7 @@ export function intakeConformance(begin: Begin): void {
       receipt: done.receipt,
       leafIndex: 3,
       head: receipt.head,
+      lacking: [],
       repeated: true,
       addedBytes: 0,
     });

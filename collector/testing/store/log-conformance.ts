@@ -1,5 +1,5 @@
 import { decodeReceiptBody, decodeSignedCommit, encodeSignedCommit } from '@aliquot/proto';
-import { withoutVersions } from '@aliquot/shared/commit/rows';
+import { lostCommit, withoutVersions } from '@aliquot/shared/commit/loss';
 import { leafHash } from '@aliquot/shared/log/merkle';
 import { verifyConsistency, verifyInclusion } from '@aliquot/shared/log/proofs';
 import { signHead, verifyHead } from '@aliquot/shared/log/receipt';
@@ -130,53 +130,48 @@ export function logConformance(begin: Begin): void {
     expect(store.log.reportedHeads()).toEqual([]);
   });
 
-  test('P5 P6 a commit made before a loss may come without what nobody has any more; one made after it may not', async () => {
+  test('P5 P6 a commit may come without what its agent says is lost, in any log epoch, and only as it says', async () => {
     const { world, places, store } = await begin();
     const agent = await world.agent(store, 'hplc-1');
+    const thief = await world.agent(store, 'hplc-2');
     const kept = agent.file('/d/kept', [content('kept')]);
     const lost = agent.file('/d/lost', [content('lost')]);
     await store.intake.putChunks(agent.lineageId, kept.items);
-    agent.treeHead = store.log.treeHead();
     const early = agent.build([lost.draft, kept.draft]);
-    expect(
-      await store.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
-    ).toMatchObject({ code: 'bad-commit' });
-    const gone = { logEpoch: 1, size: 50, root: content('lost root', 32) };
-    await store.events.append(world.opening(2, store.log.treeHead(), [gone]));
-    // Neither what was never taken out, nor other wraps, nor everything at once.
-    expect(await store.intake.commit(agent.agentId, early.bytes, world.clock.now)).toMatchObject({
-      type: 'missing',
-    });
-    const bare = encodeSignedCommit({
-      ...decodeSignedCommit(early.bytes),
-      blocks: [],
-      wraps: [],
-      headerOnly: true,
-    });
-    expect(await store.intake.commit(agent.agentId, bare, world.clock.now)).toMatchObject({
+    const submit = (bytes: Uint8Array) =>
+      store.intake.commit(agent.agentId, bytes, world.clock.now);
+    // Neither what was never taken out, nor by another's word, nor other wraps.
+    expect(await submit(early.bytes)).toMatchObject({ type: 'missing' });
+    expect(await submit(withoutVersions(early.bytes, [0], thief.signKey))).toMatchObject({
       code: 'bad-commit',
     });
-    const outcome = await store.intake.commit(
-      agent.agentId,
-      withoutVersions(early.bytes, [0]),
-      world.clock.now,
-    );
-    expect(outcome).toMatchObject({ type: 'accepted' });
-    if (outcome.type !== 'accepted') return;
+    const { header, signature } = decodeSignedCommit(early.bytes);
     expect(
-      await store.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
-    ).toEqual({
-      ...outcome,
-      repeated: true,
-      addedBytes: 0,
-    });
+      await submit(
+        encodeSignedCommit({
+          ...{ header, signature, blocks: [], wraps: [], headerOnly: true, lacking: [] },
+          lossSignature: undefined,
+        }),
+      ),
+    ).toMatchObject({ code: 'bad-commit' });
+    const declared = withoutVersions(early.bytes, [0], agent.signKey);
+    const outcome = await submit(declared);
+    expect(outcome).toMatchObject({ type: 'accepted', lacking: [0] });
+    if (outcome.type !== 'accepted') return;
+    // What has its receipt stays as it was taken, whatever its agent's key says later.
+    for (const again of [
+      declared,
+      early.bytes,
+      withoutVersions(early.bytes, [0, 1], agent.signKey),
+      lostCommit({ header, signature }, agent.signKey),
+    ])
+      expect(await submit(again)).toEqual({ ...outcome, repeated: true, addedBytes: 0 });
     agent.advance(early, outcome.head);
     const late = agent.build([agent.directory('/d'), agent.directory('/e')]);
-    expect(
-      await store.intake.commit(agent.agentId, withoutVersions(late.bytes, [1]), world.clock.now),
-    ).toMatchObject({ code: 'bad-commit' });
-    expect(await store.intake.commit(agent.agentId, late.bytes, world.clock.now)).toMatchObject({
-      type: 'accepted',
+    expect(await submit(late.bytes)).toMatchObject({ type: 'accepted', lacking: [] });
+    expect(await submit(withoutVersions(late.bytes, [0], agent.signKey))).toMatchObject({
+      repeated: true,
+      lacking: [],
     });
 
     const seen = async (from: VaultWith<'reading' | 'register'>) => ({
@@ -206,5 +201,32 @@ export function logConformance(begin: Begin): void {
     expect(await codeOf(again.events.append(seenIt))).toBe('STORE_BAD_EVENT');
     await places.close(again);
     expect(await seen(await places.open(world))).toEqual({ ...live, problems: [] });
+  });
+
+  test('P5 P6 a commit of which only the header is left is taken as lost, and what follows it goes on', async () => {
+    const { world, places, store } = await begin();
+    const agent = await world.agent(store, 'hplc-1');
+    const lost = agent.build([agent.directory('/d'), agent.directory('/e')]);
+    agent.advance(lost);
+    const next = agent.build([agent.directory('/f')]);
+    const submit = (to: typeof store, bytes: Uint8Array) =>
+      to.intake.commit(agent.agentId, bytes, world.clock.now);
+    expect(await submit(store, next.bytes)).toMatchObject({ code: 'bad-predecessor' });
+    const { header, signature } = decodeSignedCommit(lost.bytes);
+    const declared = lostCommit({ header, signature }, agent.signKey);
+    const outcome = await submit(store, declared);
+    expect(outcome).toMatchObject({ type: 'accepted', lacking: [], addedBytes: 0 });
+    // Found again: its agent has said that it is lost, and that has a receipt.
+    expect(await submit(store, lost.bytes)).toEqual({ ...outcome, repeated: true });
+    expect(await submit(store, next.bytes)).toMatchObject({ type: 'accepted' });
+    const seen = async (from: VaultWith<'reading' | 'register'>) => ({
+      live: (await all(from.reading.state(agent.lineageId, undefined))).map(({ live }) => live),
+      problems: from.register.agentById(agent.agentId)?.problems,
+    });
+    const live = await seen(store);
+    expect(live).toMatchObject({ live: [[0]], problems: [{ code: 'versions-lost' }] });
+    expect(live.problems?.[0]?.message).toContain('2 versions');
+    await places.close(store);
+    expect(await seen(await places.open(world))).toEqual(live);
   });
 }

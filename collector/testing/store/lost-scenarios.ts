@@ -69,7 +69,9 @@ export const collectorLostPack: CrashScenario = {
   },
 };
 
-/** A chunk rots and is stored again; then the pack of the second copy goes, and the first is mended. */
+/**
+ * A chunk rots and is stored again; then the pack of the second copy goes, and the first is mended.
+ */
 export const collectorTwiceHeld: CrashScenario = {
   name: 'collector-twice-held',
   about:

@@ -145,6 +145,16 @@ export class MemoryPacks implements PackStore {
     this.#checkOpen(); // nobody can put another one in its place
   }
 
+  closeNewest(): Promise<void> {
+    return this.#queue.run(async () => {
+      this.#checkOpen();
+      const last = this.#medium.packs.get(this.#medium.last);
+      if (last === undefined || last.bytes === 0) return;
+      last.closed = true;
+      last.syncedBytes = last.bytes;
+    });
+  }
+
   remove(pack: number): Promise<void> {
     return this.#queue.run(async () => {
       this.#checkOpen();

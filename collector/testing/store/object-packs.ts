@@ -260,6 +260,10 @@ export class ObjectPacks implements PackStore {
     if (this.#held?.number !== pack) await this.#reader.codecOf(pack);
   }
 
+  closeNewest(): Promise<void> {
+    return this.sync();
+  }
+
   remove(pack: number): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#held?.number === pack) this.#held = undefined;

@@ -126,6 +126,24 @@ export function packStoreConformance(title: string, fixture: () => PackFixture):
       await store.close();
     });
 
+    test('what is put behind the end of the newest pack lies in another one, and nothing is lost by it', async () => {
+      const { medium, store } = await begin();
+      await store.closeNewest();
+      const [first] = await putEach(store, items(1, 300));
+      await store.closeNewest();
+      await store.closeNewest();
+      expect(store.packs().at(-1)).toMatchObject({ pack: first?.place.pack, closed: true });
+      const [second] = await putEach(store, items(1, 300));
+      expect(second?.place.pack).toBeGreaterThan(first?.place.pack ?? 0);
+      await store.sync();
+      await store.close();
+      const placed = [first, second].flatMap((one) => one ?? []);
+      const again = await medium.open();
+      await expectSound(again, placed);
+      expect(await allRows(again, placed[0]?.place.pack ?? 0)).toHaveLength(1);
+      await again.close();
+    });
+
     test('what was synced is there after the next opening, and its rows tell where', async () => {
       const { medium, store } = await begin();
       const placed = await fill(store);

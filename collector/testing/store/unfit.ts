@@ -29,6 +29,7 @@ export async function appendStranger(
       leafIndex,
       head: { logEpoch: core.sums.logEpoch, size: leafIndex + 1, root },
       copies: 1,
+      lossHash: undefined,
     });
   const record = (leafIndex: number, root: Uint8Array) =>
     encodeStoredCommit({ commit: bytes, leaf, receipt: receiptFor(leafIndex, root) });

@@ -54,7 +54,7 @@ export async function life(
     }
   }
   await twoOfOne(store, agents[0] ?? fail(), back);
-  await store.sweep.announceGcEpoch(world.clock.now);
+  await store.sweep.announceGcEpoch((agents[0] ?? fail()).lineageId, world.clock.now);
   return promised;
 }
 

@@ -26,6 +26,7 @@ import {
   type CommitRecipient,
   NO_PREDECESSOR,
 } from '@aliquot/shared/commit/commit';
+import { withoutVersions } from '@aliquot/shared/commit/loss';
 import { buildContent } from '@aliquot/shared/content/pages';
 import { refOf, sealChunk } from '@aliquot/shared/content/seal';
 import { SlabBuilder } from '@aliquot/shared/content/slab';
@@ -188,6 +189,8 @@ export interface WorldFile {
 
 /** What a commit says instead of continuing its agent's chain. */
 export interface CommitOverrides {
+  /** Slots that the agent declares lost. */
+  readonly lacking?: readonly number[] | undefined;
   readonly sequence?: number;
   readonly predecessor?: CommitHash;
   readonly chainId?: ChainId;
@@ -371,10 +374,13 @@ export class WorldAgent {
     for (const file of files)
       if ('draft' in file) await store.intake.putChunks(this.lineageId, file.items);
     const built = this.build(drafts, overrides);
-    const outcome = await store.intake.commit(this.agentId, built.bytes, this.world.clock.now);
+    const { lacking } = overrides;
+    const bytes =
+      lacking === undefined ? built.bytes : withoutVersions(built.bytes, lacking, this.signKey);
+    const outcome = await store.intake.commit(this.agentId, bytes, this.world.clock.now);
     if (outcome.type !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`);
     this.advance(built, outcome.head);
-    return { ...outcome, bytes: built.bytes };
+    return { ...outcome, bytes };
   }
 
   /** The same folder on another disk: same keys and chain from here on, each on its own. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { CollectorInfo } from '../../api/messages.ts';
+import { type CollectorInfo, leafAnswer } from '../../api/messages.ts';
 import { readRecords } from '../../api/record-stream.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import { type Endpoint, type HttpRequest, send, sendJson } from '../http-client.ts';
@@ -23,18 +23,31 @@ export interface VaultPath {
   readonly name: string;
 }
 
+/** Beside the paths, which go to other threads as they are. */
+const leafListeners = new WeakMap<VaultPath, () => Promise<void>>();
+
+/** Who hears that something which this process asked for stands in the log as a leaf of its own. */
+export function onLeaf(vault: VaultPath, listener: () => Promise<void>): void {
+  leafListeners.set(vault, listener);
+}
+
 export function getOf<Schema extends z.ZodType>(vault: VaultPath, schema: Schema, path: string) {
   return ask(vault.endpoint, schema, { method: 'GET', path: vault.base + path });
 }
 
-export function postTo<Schema extends z.ZodType>(
+export async function postTo<Schema extends z.ZodType>(
   vault: VaultPath,
   schema: Schema,
   path: string,
   body: unknown,
 ) {
-  return ask(vault.endpoint, schema, post(vault.base + path, body));
+  const answer = await ask(vault.endpoint, schema, post(vault.base + path, body));
+  if (leafSchemas.has(schema)) await leafListeners.get(vault)?.();
+  return answer;
 }
+
+/** Answers by which something is a leaf. */
+const leafSchemas: ReadonlySet<z.ZodType> = new Set([leafAnswer]);
 
 /** The records of a streamed answer; proves that all of them came. */
 export async function* recordsOf(

@@ -2,18 +2,23 @@ import { encodeSigned, type Signed } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { toBase64 } from '../../api/base64.ts';
 import {
+  type ClockAnswer,
   type CollectorInfo,
+  clockAnswer,
   collectorInfo,
-  keptFiles,
   nothing,
-  publishAnswer,
-  type ReleaseList,
-  releaseList,
-  releasePartAnswer,
   type VaultInfo,
   vaultInfo,
 } from '../../api/messages.ts';
 import type { NamedFile } from '../../api/named-releases.ts';
+import {
+  keptFiles,
+  publishAnswer,
+  type ReleaseList,
+  releaseList,
+  releasePartAnswer,
+} from '../../api/release-messages.ts';
+import { RestError } from '../../api/rest-error.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import type { Endpoint } from '../http-client.ts';
 import { ask, post, type ReachedCollector } from './ask.ts';
@@ -66,6 +71,11 @@ export class CollectorClient implements ReachedCollector {
     return (await ask(this.endpoint, vaultInfo, post('/v1/operator/vaults', body))).value;
   }
 
+  /** The machine's clock is right. */
+  async confirmClock(): Promise<ClockAnswer> {
+    return (await ask(this.endpoint, clockAnswer, post('/v1/operator/clock/confirm', {}))).value;
+  }
+
   /** The releases that the collector hands out. */
   async releases(): Promise<ReleaseList> {
     return (await ask(this.endpoint, releaseList, { method: 'GET', path: RELEASES })).value;
@@ -112,6 +122,12 @@ export class CollectorClient implements ReachedCollector {
     if (vaultId !== undefined) {
       const found = vaults.find((vault) => vault.vaultId === hex(vaultId));
       if (found !== undefined) return found;
+      const ailing = this.info.ailing.find((vault) => vault.vaultId === hex(vaultId));
+      if (ailing !== undefined)
+        throw new RestError(
+          'REST_VAULT_AILING',
+          `the collector at ${at} does not serve the kit's vault: ${ailing.message}`,
+        );
       throw new CommandError(
         'COMMAND_VAULT',
         `the collector at ${at} does not hold the kit's vault; add it with \`aliquot vault add --kit KIT\``,
@@ -123,6 +139,12 @@ export class CollectorClient implements ReachedCollector {
         : vaults.filter((vault) => vault.name === name || vault.vaultId === name);
     const [only] = fitting;
     if (only !== undefined && fitting.length === 1) return only;
+    const [ailing] = this.info.ailing;
+    if (ailing !== undefined && fitting.length === 0)
+      throw new RestError(
+        'REST_VAULT_AILING',
+        `the collector at ${at} does not serve vault ${ailing.vaultId}: ${ailing.message}`,
+      );
     if (vaults.length === 0) {
       throw new CommandError(
         'COMMAND_VAULT',

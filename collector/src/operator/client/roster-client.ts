@@ -90,8 +90,19 @@ export class RosterClient {
     });
   }
 
-  async revokeAgent(agentId: string, reason: string): Promise<void> {
-    await postTo(this.#path, leafAnswer, `/agents/${agentId}/revoke`, { reason });
+  /** By the token alone, with the reason, or with what was signed. */
+  async revokeAgent(
+    agentId: string,
+    end:
+      | { readonly reason: string }
+      | { readonly revocation: Signed; readonly operator: Signed | undefined },
+  ): Promise<void> {
+    const text = (signed: Signed) => toBase64(encodeSigned(signed));
+    const body =
+      'reason' in end
+        ? end
+        : { revocation: text(end.revocation), operator: end.operator && text(end.operator) };
+    await postTo(this.#path, leafAnswer, `/agents/${agentId}/revoke`, body);
   }
 
   /** Says of files of a replaced agent that they are gone; at most `MAX_GONE_FILES` at once. */
@@ -99,6 +110,11 @@ export class RosterClient {
     await postTo(this.#path, leafAnswer, `/agents/${agentId}/gone`, {
       fileIds: toBase64(Buffer.concat(fileIds)),
     });
+  }
+
+  /** Says that nobody waits for an agent any more before something is swept. */
+  async lostAgent(agentId: string, reason: string): Promise<void> {
+    await postTo(this.#path, leafAnswer, `/agents/${agentId}/lost`, { reason });
   }
 
   async acknowledgeProblems(agentId: string): Promise<void> {

@@ -20,9 +20,12 @@ import {
 import { CommandError } from '../../cli/command-error.ts';
 import { getOf, postTo, type ReachedCollector, type VaultPath } from './ask.ts';
 import { DeskClient } from './desk-client.ts';
+import { GcClient } from './gc-client.ts';
+import { HoldsClient } from './holds-client.ts';
 import { ItemLines } from './item-lines.ts';
 import { LogClient } from './log-client.ts';
 import { ReadingClient } from './reading-client.ts';
+import { RetentionClient } from './retention-client.ts';
 import { RosterClient } from './roster-client.ts';
 
 /**
@@ -34,6 +37,9 @@ export class VaultClient {
   readonly info: VaultInfo;
   readonly roster: RosterClient;
   readonly desk: DeskClient;
+  readonly holds: HoldsClient;
+  readonly retention: RetentionClient;
+  readonly gc: GcClient;
   readonly log: LogClient;
   readonly reading: ReadingClient;
   readonly content: ItemLines;
@@ -50,6 +56,9 @@ export class VaultClient {
     };
     this.roster = new RosterClient(this.path);
     this.desk = new DeskClient(this.path);
+    this.holds = new HoldsClient(this.path);
+    this.retention = new RetentionClient(this.path);
+    this.gc = new GcClient(this.path);
     this.log = new LogClient(this.path);
     this.reading = new ReadingClient(this.path);
     this.content = new ItemLines(this.path);

@@ -3,9 +3,10 @@ import { UsageError } from '@aliquot/shared/cli/errors';
 import type { BoxKey } from '@aliquot/shared/crypto/box';
 import { CertificateError, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { openPolicyText, verifyPolicy } from '@aliquot/shared/keys/policy';
+import type { SigningVault } from '@aliquot/shared/keys/settings-signer';
 import { type Policy, readPolicy } from '@aliquot/shared/settings/policy';
 import { fromBase64 } from '../../api/base64.ts';
-import type { AgentInfo } from '../../api/messages.ts';
+import type { AgentInfo, PolicyMessage } from '../../api/messages.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import type { CommandContext } from '../../cli/context.ts';
 import { CollectorClient } from '../client/collector-client.ts';
@@ -45,6 +46,8 @@ export interface StoredPolicy {
   readonly text: string;
   /** Undefined when this release cannot read it: a newer one wrote it. */
   readonly policy: Policy | undefined;
+  /** What keeps beside it what it kept, and until when, by the collector's word. */
+  readonly earlier: NonNullable<PolicyMessage['earlier']>;
 }
 
 /**
@@ -56,7 +59,7 @@ export async function storedPolicy(
   revision?: number,
 ): Promise<StoredPolicy | undefined> {
   const answer = await vault.desk.policy(revision);
-  const { policy, certificate, sealed, timeMs } = answer;
+  const { policy, certificate, sealed, timeMs, earlier = [] } = answer;
   if (policy === undefined || sealed === undefined) return undefined;
   const bytes = fromBase64(sealed);
   const signed = {
@@ -69,7 +72,7 @@ export async function storedPolicy(
       throw unverified(`shows policy ${body.revision} as policy ${revision}`);
     const text = openPolicyText(signer.policyKey, signer.descriptor, bytes);
     const read = readPolicy(text);
-    return { body, text, policy: 'policy' in read ? read.policy : undefined };
+    return { body, text, policy: 'policy' in read ? read.policy : undefined, earlier };
   });
 }
 
@@ -81,10 +84,11 @@ export interface DeskPc {
   readonly info: AgentInfo;
 }
 
-/** Every PC that has enrolled, verified. */
-export async function deskPcs({ signer, vault }: OpenDesk): Promise<readonly DeskPc[]> {
-  const { agents } = await vault.roster.list();
-  const { authorityKey, vaultId } = signer.descriptor;
+/** Those of the collector's list that have enrolled, verified. */
+export function deskPcs(
+  { authorityKey, vaultId }: SigningVault,
+  agents: readonly AgentInfo[],
+): readonly DeskPc[] {
   return agents.flatMap((info) => {
     const { enrolment, binding, state } = info;
     if (state !== 'enrolled' || binding === undefined) return [];

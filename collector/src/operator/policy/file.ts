@@ -30,6 +30,7 @@ export async function policyIn(
   );
 }
 
-export function mistakeText(file: string, { line, message }: Mistake): string {
-  return `${file}:${line}: ${printable(message)}`;
+export function mistakeText(file: string, { line, column, message }: Mistake): string {
+  const place = column === undefined ? `${line}` : `${line}:${column}`;
+  return `${file}:${place}: ${printable(message)}`;
 }

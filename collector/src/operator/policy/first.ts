@@ -20,7 +20,9 @@ export async function firstSettings(kit: OpenKit, vault: VaultClient): Promise<F
     descriptor,
     key,
     certificate: undefined,
+    operator: undefined,
     policyKey: policyKeyFor(pathSecret, descriptor.vaultId),
+    pathSecret,
   };
   return { kit, stored: await storedPolicy({ signer, vault }) };
 }

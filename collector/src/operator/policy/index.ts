@@ -1,7 +1,9 @@
 import { UsageError } from '@aliquot/shared/cli/errors';
 import { formatCounted, formatInstant, formatTime, printable } from '@aliquot/shared/cli/format';
+import type { Output } from '@aliquot/shared/cli/output';
 import { openDetail } from '@aliquot/shared/keys/settings';
 import { renderSettings } from '@aliquot/shared/settings/policy';
+import { retentionTemplates } from '@aliquot/shared/settings/retention-templates';
 import type { Command } from 'commander';
 import { fromBase64 } from '../../api/base64.ts';
 import { CommandError } from '../../cli/command-error.ts';
@@ -16,16 +18,20 @@ import {
   withJson,
   withNotes,
 } from '../options.ts';
+import { registerSimulate } from '../retention/simulate.ts';
 import {
   type DeskPc,
   deskPcs,
   type OpenDesk,
   openDesk,
   type PolicyDeskOptions,
+  type StoredPolicy,
   storedPolicy,
 } from './desk.ts';
 import { policyIn } from './file.ts';
-import { diffPolicy, type SetOptions, setPolicy } from './set.ts';
+import { noteUnknown, otherRules, type SetOptions } from './planned.ts';
+import { isOfText } from './rules.ts';
+import { diffPolicy, setPolicy } from './set.ts';
 
 interface GetOptions extends PolicyDeskOptions {
   readonly revision?: string;
@@ -51,6 +57,16 @@ export function registerPolicy(program: Command, context: CommandContext): void 
   withExample(get, 'aliquot policy get --by maria.key > policy.yaml');
   get.action(async (options: GetOptions) => getPolicy(context, options));
 
+  const template = policy
+    .command('template')
+    .description('Print a beginning for the rules of retention, or say which ones there are.')
+    .argument('[NAME]', `${retentionTemplates.map(({ name }) => name).join(', ')}`);
+  withJson(template);
+  withExample(template, 'aliquot policy template raw >> policy.yaml');
+  template.action(async (name: string | undefined, options: { json?: boolean }) =>
+    printTemplate(context, name, options),
+  );
+
   const check = policy
     .command('check')
     .description(
@@ -65,7 +81,9 @@ export function registerPolicy(program: Command, context: CommandContext): void 
 
   const diff = policy
     .command('diff')
-    .description('What setting a file would change, PC by PC, and which folders lose their cover.')
+    .description(
+      'What setting a file would change: PC by PC, which folders lose their cover, and what is kept less or more, from when on.',
+    )
     .argument('FILE', 'the policy, as YAML')
     .option('--canary <GROUP>', 'as with `policy set`')
     .option('--all', 'as with `policy set`');
@@ -82,11 +100,15 @@ export function registerPolicy(program: Command, context: CommandContext): void 
       'only PCs of this group get them now; the others after a day without a new problem, or `policy promote`',
     )
     .option('--all', 'hand them to every PC anew, also where nothing changed')
-    .option('--yes', 'even where folders lose their cover, or names fit no PC');
+    .option(
+      '--yes',
+      'even where folders lose their cover, names fit no PC, or how long versions are kept changes',
+    );
   withJson(withKitOrKeyFile(withCollector(set)));
   withNotes(
     set,
     SIGNING,
+    'Rules of retention need the kit, or a key for retention too; those that name root folders ("source") the kit. What keeps less acts after seven days, and a lock binds after one: until then the earlier policy, set again, takes it back.',
     'Each PC gets its own settings, sealed to it: the collector reads neither them nor the file. docs/settings.md has the file.',
   );
   withExample(
@@ -95,6 +117,8 @@ export function registerPolicy(program: Command, context: CommandContext): void 
     'aliquot policy set policy.yaml --canary first --kit lab.kit',
   );
   set.action(async (file: string, options: SetOptions) => setPolicy(context, file, options));
+
+  registerSimulate(policy, context);
 
   const promote = policy
     .command('promote')
@@ -118,8 +142,20 @@ async function getPolicy(context: CommandContext, options: GetOptions): Promise<
   const { body, text, policy } = stored;
   const { revision, setAtMs } = body;
   if (options.agent === undefined) {
+    noteKept(stored, options.revision === undefined, output);
+    noteUnknown(stored, (await desk.vault.roster.list()).agents, output);
     await output.result(
-      { event: 'policy', revision, set: new Date(setAtMs).toISOString(), text },
+      {
+        event: 'policy',
+        revision,
+        set: formatInstant(setAtMs),
+        text,
+        rules: body.rules?.rules.length ?? 0,
+        earlier: stored.earlier.map((one) => ({
+          revision: one.revision,
+          until: formatInstant(one.untilMs),
+        })),
+      },
       text.trimEnd(),
     );
     return;
@@ -135,7 +171,8 @@ async function getPolicy(context: CommandContext, options: GetOptions): Promise<
   // Beside the text, whose lines are those that a PC names when it refuses them.
   const groups = rendered.groups.length === 0 ? 'in no group' : `in ${rendered.groups.join(', ')}`;
   output.note(`${options.agent}, ${groups}; policy ${revision}, set ${formatTime(setAtMs)}`);
-  const pc = (await deskPcs(desk)).find(({ name }) => name === options.agent);
+  const { agents } = await desk.vault.roster.list();
+  const pc = deskPcs(desk.signer.descriptor, agents).find(({ name }) => name === options.agent);
   if (pc === undefined)
     output.note(`no PC ${options.agent} is enrolled; this is what one of that name would be told`);
   const said = saidOf(desk, pc);
@@ -152,6 +189,18 @@ async function getPolicy(context: CommandContext, options: GetOptions): Promise<
     },
     rendered.text.trimEnd(),
   );
+}
+
+/** What of retention the text alone does not say. */
+function noteKept(stored: StoredPolicy, isNewest: boolean, output: Output): void {
+  const { revision } = stored.body;
+  for (const { revision: old, untilMs } of isNewest ? stored.earlier : [])
+    output.note(
+      old === 0
+        ? `everything still stays, as before the first policy, until ${formatTime(untilMs)}`
+        : `policy ${old} still keeps what it kept, until ${formatTime(untilMs)}; to take policy ${revision} back, set it again before that`,
+    );
+  if (!isOfText(stored)) output.note(otherRules(revision));
 }
 
 /** What a PC says of the settings that it does not use, opened with the policy key. */
@@ -193,15 +242,37 @@ async function checkPolicy(
   const { policy } = await policyIn(context, file, output);
   const groups = policy.groups.length;
   const pcs = policy.pcs.size;
+  const rules = policy.retention?.rules.length;
+  const ruled = rules === undefined ? '' : `, ${formatCounted(rules, 'rule')} of retention`;
   await output.result(
     {
       event: 'policy',
       file,
       groups: policy.groups.map(({ name }) => name),
       pcs: [...policy.pcs.keys()],
+      rules: rules ?? 0,
     },
-    `${file} is right: ${formatCounted(groups, 'group')}, ${formatCounted(pcs, 'single PC')}. \`aliquot policy diff ${file}\` shows what it would change.`,
+    `${file} is right: ${formatCounted(groups, 'group')}, ${formatCounted(pcs, 'single PC')}${ruled}. \`aliquot policy diff ${file}\` shows what it would change.`,
   );
+}
+
+async function printTemplate(
+  context: CommandContext,
+  name: string | undefined,
+  options: { json?: boolean },
+): Promise<void> {
+  const output = outputOf(context, options, 'reads');
+  const wanted = retentionTemplates.filter((one) => name === undefined || one.name === name);
+  if (wanted.length === 0)
+    throw new UsageError(
+      'USAGE_INVALID',
+      `there is no template "${name}"; there are ${retentionTemplates.map((one) => one.name).join(', ')}`,
+    );
+  for (const one of wanted) {
+    const { says, text } = one;
+    const human = name === undefined ? `${one.name.padEnd(12)}${says}` : text.trimEnd();
+    await output.result({ event: 'template', name: one.name, says, text }, human);
+  }
 }
 
 async function promotePolicy(

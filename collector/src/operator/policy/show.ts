@@ -38,7 +38,8 @@ export function summary(plans: readonly PcPlan[]): string {
 
 const MOST_NAMES = 6;
 
-function namesText(names: readonly string[]): string {
+/** Some names, and how many more. */
+export function namesText(names: readonly string[]): string {
   const more = names.length - MOST_NAMES;
   return more <= 0 ? names.join(', ') : `${names.slice(0, MOST_NAMES).join(', ')} and ${more} more`;
 }

@@ -13,9 +13,11 @@ export function problemsOf(
   lines: AgentLines,
   lost: readonly LostRow[],
   reported: readonly ReportedHead[],
+  lostSinceMs: number | undefined,
 ): AgentProblem[] {
   const apart = lines.apart();
   return [
+    ...(lostSinceMs === undefined ? [] : [queueAtRisk(row, lostSinceMs)]),
     ...apart
       .filter(({ state }) => state === 'held')
       .map(({ branchId, openedAtMs }) => undecided(row, heldName(row.name, branchId), openedAtMs)),
@@ -53,8 +55,13 @@ function clone({ name }: AgentRow, cloneName: string, sinceMs: number): AgentPro
 
 function lostVersions({ name }: AgentRow, { sequence, versions, timeMs }: LostRow): AgentProblem {
   const what = versions === 1 ? 'one version' : `${versions} versions`;
-  const message = `${what} of commit ${sequence} went with a log that was rolled back: neither the PC nor its sources had the bytes any more; aliquot-agent status on that PC names the files; when you have seen to it: aliquot agent acknowledge ${name}`;
+  const message = `${what} of commit ${sequence} ${versions === 1 ? 'is' : 'are'} lost, as the PC itself has signed: neither its queue nor its sources have the bytes any more; aliquot-agent status on that PC names the files; when you have seen to it: aliquot agent acknowledge ${name}`;
   return { code: 'versions-lost', sinceMs: timeMs, message };
+}
+
+function queueAtRisk({ name }: AgentRow, sinceMs: number): AgentProblem {
+  const message = `was said to be lost, so nothing is kept for what may wait in its queue: when it comes back, results that it captured before and never sent may lack what was swept meanwhile, and then it names them; for good: aliquot revoke ${name}`;
+  return { code: 'queue-at-risk', sinceMs, message };
 }
 
 function rolledBack({ head, timeMs }: ReportedHead): AgentProblem {

@@ -3,13 +3,16 @@ import {
   asAgentId,
   asChainId,
   asChunkId,
+  asCommitHash,
   asFileId,
   asLineageId,
   type ChainId,
   type ChainPoint,
   type ChunkId,
+  type CommitHash,
   type FileId,
   type GroupId,
+  type HoldId,
   ID_BYTES,
   type LineageId,
   type ResultId,
@@ -29,6 +32,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `S` | sums over the history: `Sums` |
  * | `T` | sums over the packs: `ItemSums` |
  * | `k` item id | `ItemRow`: where an item is, from the packs, of a slab with pieces and holes; who uploaded it first, its plain size and the pieces named, from the history |
+ * | `W` pack u32 | `LivePack`: what of that pack is alive; no row where nothing is |
  * | `o` lineage, item id | `Owned`: in the agent's one set, where another lineage uploaded it first |
  * | `L` history | `LineageRow` |
  * | `a` agent id | `AgentRow`: state and places of its certificates |
@@ -37,26 +41,39 @@ import { RowReader, RowWriter } from './row.ts';
  * | `c` agent id, chain id | `ChainHeadRow`: newest commit of that chain id, and where it is |
  * | `x` agent id, chain id, sequence u64, commit hash | `LinkRow`: where an accepted commit is |
  * | `f` agent id, history | `HistoryRow`: a branch held apart, and what was decided |
- * | `G` | newest epoch of the sweep u64 |
+ * | `g` lineage | `SweepRow`: how far the collection of its set has come |
+ * | `G` agent id | when it was said to be lost: time u64, its leaf u64 |
  * | `A` | the collector's addresses: encoded `Signed` |
- * | `p` revision u64 | leaf index u64 of the policy |
+ * | `p` revision u64 | `PolicyRow`: leaf of the policy, since when it counts, its rules of retention |
+ * | `h` hold id | `HoldRow` |
+ * | `y` hold id, file id | (empty) a file that the hold's paths fit, as its authority said |
  * | `t` agent id | the agent's settings: those handed out, and those that wait (`offersRow`) |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
- * | `l` leaf index u64 | position of its record, its type |
+ * | `l` leaf index u64 | position of its record, its type, the leaf |
  * | `n` level u8, index u64 | node hash of the Merkle log |
  * | `e` log epoch u32 | leaf index u64 of its opening |
+ * | `q` leaf index u64 | `LoggedCorrection`: a correction of the collector's clock |
+ * | `V` leaf index u64 | (empty) an event that could not be read: nothing may be thrown away |
  * | `r` leaf index u64 | a reported head that the log lacks: agent id |
  * | `H` history u32, file id | `HeadRow`: its newest version, "gone" included |
  * | `R` history u32, result id | `HeadRow`: its newest version; earlier ones follow in `E` |
  * | `B` history u32, leaf u48, group of slots u8 | `LiveRow`: which versions of a commit are live |
  * | `E` history u32, leaf u48, group of slots u8 | `EarlierRow`: what versions followed |
- * | `~s` agent id | last contact u64 |
- * | `~b` agent id | time u64, newest signed heartbeat |
+ * | `D` leaf u48, run u48 | slots that were dropped after that run (`LeafSlots`) |
+ * | `X` 0 u32, run u32 | `RunRow`: a run of retention, and what became of it |
+ * | `X` run u32, ffffffff | how many versions of each PC it is about to expire: until its event |
+ * | `X` run u32, history u32, leaf u64 | slots of what it expired: bit i mod 8 of byte i / 8 |
+ * | `~s` agent id | last contact u64, leaves of the log then u64 |
+ * | `~b` agent id | time u64, leaves of the log then u64, newest signed heartbeat |
  * | `~r` agent id | `Rhythm`: began u64, weeks u8, each week u32 and longest gap u64 |
  * | `~t` agent id | what it last said: settings in force, release, answer (`saidRow`) |
  * | `~p` day u32 (since 1970) | bytes of all packs u64 on that day |
  * | `~d` item id | (empty) known to be damaged |
+ * | `~h` leaf index u64 | `BrokenRow`: a commit whose record cannot be read any more |
+ * | `~x` leaf index u64 | (empty) a commit that lacks something, and whose agent has no more of it |
+ * | `~q` leaf index u64 | `LoggedCorrection`: one that the times in this catalog follow |
  * | `~l` | (empty) items are lacking that agents have uploaded: each answer looks whether it is held |
+ * | `~c` | (empty) collection is paused |
  * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
@@ -64,7 +81,7 @@ import { RowReader, RowWriter } from './row.ts';
  * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`k` and `o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 10;
+export const CATALOG_VERSION = 18;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
@@ -86,6 +103,13 @@ function groupBytes(leafIndex: number, group: number): Buffer {
   bytes.writeUIntBE(leafIndex, 0, LEAF_BYTES);
   bytes[LEAF_BYTES] = group;
   return bytes;
+}
+
+/** Of versions whose ids begin with four bytes from one number on, below another. */
+function idsBetween(text: 'H' | 'R', history: number, from: number, below: number): Range {
+  const first = (number: number) => versionKey(text, history, new RowWriter().u32(number).finish());
+  const { lt } = under(versionKey(text, history, NOTHING));
+  return { gte: first(from), lt: below >= 2 ** 32 ? lt : first(below) };
 }
 
 /** Keys with their names in memory (`CatalogChange.enter`). */
@@ -114,23 +138,37 @@ export function headKeys(history: number, files: Uint8Array): NamedKeys {
 }
 
 const NOTHING = new Uint8Array(0);
+/** In the place of a history's number. */
+const TALLY = 0xffff_ffff;
+
+/** Six bytes, as leaves have in the keys of versions. */
+function u48(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(LEAF_BYTES);
+  bytes.writeUIntBE(value, 0, LEAF_BYTES);
+  return bytes;
+}
 
 const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(text, 'latin1'));
 
 export const keys = {
   checkpoint: letter('C').finish(),
   pack: (pack: number) => letter('P').u32(pack).finish(),
+  packLive: (pack: number) => letter('W').u32(pack).finish(),
   sums: letter('S').finish(),
   itemSums: letter('T').finish(),
   item: (id: Uint8Array) => letter('k').fixed(id).finish(),
   owned: (lineage: LineageId, id: Uint8Array) => letter('o').fixed(lineage).fixed(id).finish(),
-  gcEpoch: letter('G').finish(),
+  sweep: (lineage: LineageId) => letter('g').fixed(lineage).finish(),
+  lostAgent: (agent: AgentId) => letter('G').fixed(agent).finish(),
   addresses: letter('A').finish(),
+  unreadEvent: (leafIndex: number) => letter('V').u64(leafIndex).finish(),
   policy: (revision: number) => letter('p').u64(revision).finish(),
   settings: (agent: AgentId) => letter('t').fixed(agent).finish(),
   said: (agent: AgentId) => letter('~t').fixed(agent).finish(),
   lineage: (lineage: LineageId) => letter('L').fixed(lineage).finish(),
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
+  hold: (hold: HoldId) => letter('h').fixed(hold).finish(),
+  heldFile: (hold: HoldId, file: FileId | ResultId) => letter('y').fixed(hold).fixed(file).finish(),
   group: (group: GroupId) => letter('u').fixed(group).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
   chainHead: (agent: AgentId, chain: ChainId) => letter('c').fixed(agent).fixed(chain).finish(),
@@ -141,6 +179,8 @@ export const keys = {
   leaf: (index: number) => letter('l').u64(index).finish(),
   node: (level: number, index: number) => letter('n').u8(level).u64(index).finish(),
   epoch: (epoch: number) => letter('e').u32(epoch).finish(),
+  correction: (leafIndex: number) => letter('q').u64(leafIndex).finish(),
+  followed: (leafIndex: number) => letter('~q').u64(leafIndex).finish(),
   reported: (leafIndex: number) => letter('r').u64(leafIndex).finish(),
   head: (history: number, file: FileId) => versionKey('H', history, file),
   result: (history: number, result: ResultId) => versionKey('R', history, result),
@@ -148,13 +188,22 @@ export const keys = {
     versionKey('B', history, groupBytes(leafIndex, group)),
   earlier: (history: number, leafIndex: number, group: number) =>
     versionKey('E', history, groupBytes(leafIndex, group)),
+  dropped: (leafIndex: number, run: number) =>
+    letter('D').fixed(u48(leafIndex)).fixed(u48(run)).finish(),
+  run: (run: number) => letter('X').u32(0).u32(run).finish(),
+  tally: (run: number) => letter('X').u32(run).u32(TALLY).finish(),
+  expired: (run: number, history: number, leafIndex: number) =>
+    letter('X').u32(run).u32(history).u64(leafIndex).finish(),
   seen: (agent: AgentId) => letter('~s').fixed(agent).finish(),
   heartbeat: (agent: AgentId) => letter('~b').fixed(agent).finish(),
   rhythm: (agent: AgentId) => letter('~r').fixed(agent).finish(),
   packBytes: (day: number) => letter('~p').u32(day).finish(),
   damaged: (id: Uint8Array) => letter('~d').fixed(id).finish(),
+  broken: (leafIndex: number) => letter('~h').u64(leafIndex).finish(),
+  givenUp: (leafIndex: number) => letter('~x').u64(leafIndex).finish(),
   lacking: letter('~l').finish(),
   forgetting: letter('~f').finish(),
+  gcPaused: letter('~c').finish(),
   gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),
 };
 
@@ -178,30 +227,59 @@ function under(prefix: Buffer): Range {
 export const ranges = {
   agents: under(Buffer.from('a')),
   groups: under(Buffer.from('u')),
+  holds: under(Buffer.from('h')),
   lines: under(Buffer.from('b')),
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),
+  sweeps: under(Buffer.from('g')),
+  lostAgents: under(Buffer.from('G')),
+  /** What others uploaded first, of all sets. */
+  owned: under(Buffer.from('o')),
+  /** The same of a lineage's set. */
+  ownedOf: (lineage: LineageId) => under(letter('o').fixed(lineage).finish()),
   lost: under(Buffer.from('w')),
   policies: under(Buffer.from('p')),
+  unreadEvents: under(Buffer.from('V')),
   settings: under(Buffer.from('t')),
   said: under(Buffer.from('~t')),
   linksOf: (agent: AgentId) => under(letter('x').fixed(agent).finish()),
+  linksOn: (agent: AgentId, chain: ChainId) =>
+    under(letter('x').fixed(agent).fixed(chain).finish()),
   lostOf: (agent: AgentId) => under(letter('w').fixed(agent).finish()),
   epochs: under(Buffer.from('e')),
+  corrections: under(Buffer.from('q')),
+  followed: under(Buffer.from('~q')),
   reported: under(Buffer.from('r')),
   seen: under(Buffer.from('~s')),
   heartbeats: under(Buffer.from('~b')),
   rhythms: under(Buffer.from('~r')),
   packBytes: under(Buffer.from('~p')),
   damaged: under(Buffer.from('~d')),
+  broken: under(Buffer.from('~h')),
   gcLearned: under(Buffer.from('~g')),
   items: under(Buffer.from('k')),
   leaves: under(Buffer.from('l')),
+  leavesBetween: (from: number, below: number): Range => ({
+    gte: keys.leaf(from),
+    lt: keys.leaf(below),
+  }),
   heads: (history: number) => under(versionKey('H', history, NOTHING)),
   results: (history: number) => under(versionKey('R', history, NOTHING)),
   live: (history: number) => under(versionKey('B', history, NOTHING)),
   earlier: (history: number) => under(versionKey('E', history, NOTHING)),
+  droppedBetween: (from: number, below: number): Range => ({
+    gte: letter('D').fixed(u48(from)).finish(),
+    lt: letter('D').fixed(u48(below)).finish(),
+  }),
+  headsBetween: (history: number, from: number, below: number) =>
+    idsBetween('H', history, from, below),
+  resultsBetween: (history: number, from: number, below: number) =>
+    idsBetween('R', history, from, below),
+  runs: under(letter('X').u32(0).finish()),
+  expired: (run: number) => under(letter('X').u32(run).finish()),
+  expiredIn: (run: number, history: number) => under(letter('X').u32(run).u32(history).finish()),
   packs: under(Buffer.from('P')),
+  packLive: under(Buffer.from('W')),
   /** Everything that follows from history and packs. */
   derived: { gte: Buffer.alloc(0), lt: NOTES_BEGIN },
 };
@@ -219,6 +297,11 @@ export const readKey = {
     const leafIndex = bytes.readUIntBE(VERSION_PREFIX_BYTES, LEAF_BYTES);
     return { leafIndex, group: bytes.readUInt8(VERSION_PREFIX_BYTES + LEAF_BYTES) };
   },
+  /** Of a row about what was dropped. */
+  droppedLeaf: (key: Uint8Array): number =>
+    Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1, LEAF_BYTES),
+  /** Of a row about what a run expired. */
+  expiredLeaf: (key: Uint8Array): number => new RowReader(key.subarray(9)).u64(),
   item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),
   damaged: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(2))),
   noteDay: (key: Uint8Array): number => new RowReader(key.subarray(2)).u32(),
@@ -226,6 +309,12 @@ export const readKey = {
   agent: (key: Uint8Array): AgentId => asAgentId(new Uint8Array(key.subarray(1, 17))),
   /** Of a link: the sequence of its commit. */
   linkSequence: (key: Uint8Array): number => new RowReader(key.subarray(33)).u64(),
+  linkHash: (key: Uint8Array): CommitHash => asCommitHash(new Uint8Array(key.subarray(41, 73))),
+  noteNumber: (key: Uint8Array): number => new RowReader(key.subarray(2)).u64(),
+  /** Of how far the collection of its set has come. */
+  lineage: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(1, 17))),
+  /** Of an item in a lineage's set. */
+  ownedItem: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(17))),
   /** Behind an agent's id. */
   branchOf: (key: Uint8Array): LineageId => asLineageId(new Uint8Array(key.subarray(17, 33))),
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),

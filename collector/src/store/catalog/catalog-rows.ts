@@ -1,8 +1,5 @@
-import type { AgentId, ChainPoint, LineageId, Signed } from '@aliquot/proto';
-import type { AgentState } from '../vault-records.ts';
-
-/** `referenced`, of pages alone: everything below it was proved to be in the set. */
-export type Owned = 'uploaded' | 'referenced';
+import type { AgentId, ChainPoint, CommitHash, LineageId, Signed } from '@aliquot/proto';
+import type { AgentState, SweepRow } from '../vault-records.ts';
 
 export interface LineageRow {
   /** What stands for the history in the keys of its versions: given with its first commit. */
@@ -10,13 +7,15 @@ export interface LineageRow {
   /** Live files and their bytes. */
   readonly files: number;
   readonly bytes: bigint;
-  /** `receivedAtMs` of its newest receipt. */
+  /** The time of its newest receipt. */
   readonly lastReceiptMs: number | undefined;
+  /** What versions were captured after, of every receipt that bears that time. */
+  readonly afterMs: number | undefined;
 }
 
 /** A history that has no commit yet. */
 export function newLineage(number: number): LineageRow {
-  return { number, files: 0, bytes: 0n, lastReceiptMs: undefined };
+  return { number, files: 0, bytes: 0n, lastReceiptMs: undefined, afterMs: undefined };
 }
 
 export interface AgentRow {
@@ -50,8 +49,27 @@ export interface ChainRow {
 /** Where an accepted commit is, and in which history it was entered. */
 export interface LinkRow {
   readonly leafIndex: number;
+  /** As its receipt has it, not corrected. */
   readonly receivedAtMs: number;
   readonly branchId: LineageId;
+}
+
+/** An accepted commit whose record cannot be read any more. */
+export interface BrokenRow {
+  readonly agentId: AgentId;
+  readonly branchId: LineageId;
+  readonly sequence: number;
+  readonly hash: CommitHash;
+  /** As its receipt has it, not corrected. */
+  readonly receivedAtMs: number;
+  /** Whether its versions are in the catalog: they are not where that was made without it. */
+  readonly isEntered: boolean;
+}
+
+/** A moment outside of the log: by the collector's clock, and how many leaves there were. */
+export interface NotedMoment {
+  readonly timeMs: number;
+  readonly leaves: number;
 }
 
 /** The newest accepted commit of one chain id, which an agent that announces the chain gets. */
@@ -93,9 +111,13 @@ export interface Sums {
   /** Leaves of the log. */
   readonly leaves: number;
   readonly logEpoch: number;
-  /** The newest time that a leaf bears: later ones are not earlier. */
+  /** What the newest leaf's time counts as: later ones are not earlier. */
   readonly lastLeafMs: number;
 }
+
+export const neverSwept: SweepRow = {
+  ...{ announced: 0, swept: 0, droppedVersions: 0, droppedBytes: 0n },
+};
 
 /** What the packs hold, each item once. */
 export interface ItemSums {
@@ -103,6 +125,13 @@ export interface ItemSums {
   readonly chunks: number;
   readonly pages: number;
   readonly slabs: number;
+}
+
+/** What of a pack is alive: items that lineages own and that are read there. */
+export interface LivePack {
+  readonly items: number;
+  /** Of their records; their rows in the pack's index come on top. */
+  readonly bytes: number;
 }
 
 export const noItems: ItemSums = { storedBytes: 0n, chunks: 0, pages: 0, slabs: 0 };

@@ -8,8 +8,8 @@ export const FLUSH_CHANGES = 16_384;
 export type CatalogRow = readonly [key: Buffer, value: Buffer];
 
 /**
- * Changes that become visible together, keys and values as latin1 text, which weighs a third of what
- * buffers do; a missing value is a removal.
+ * Changes that become visible together, keys and values as latin1 text, which weighs a third of
+ * what buffers do; a missing value is a removal.
  */
 export type CatalogChanges = ReadonlyMap<string, string | null>;
 

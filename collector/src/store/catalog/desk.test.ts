@@ -1,6 +1,6 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EventBody } from '@aliquot/proto';
+import type { EventBody, OperatorPurpose, RetentionRules, Signed } from '@aliquot/proto';
 import { newBoxKey } from '@aliquot/shared/crypto/box';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey } from '@aliquot/shared/crypto/sign';
@@ -55,7 +55,7 @@ function policySet(
   { world }: Opened,
   revision: number,
   by = world.authority,
-  certificate?: EventBody & { type: 'policySet' },
+  rules?: RetentionRules,
 ): EventBody {
   const { descriptor } = world;
   const sealed = sealPolicyText(
@@ -70,8 +70,28 @@ function policySet(
     revision,
     setAtMs: NOW,
     sealedHash: sha256(sealed),
+    rules,
   });
-  return { type: 'policySet', timeMs: NOW, policy, certificate: certificate?.certificate, sealed };
+  return { type: 'policySet', timeMs: NOW, policy, certificate: undefined, sealed };
+}
+
+/** A person of the vault, and what they sign. */
+function operatorOf(at: Opened) {
+  const operator = newSigningKey(random);
+  const { descriptor, authority } = at.world;
+  const body = {
+    version: 1,
+    vaultId: descriptor.vaultId,
+    name: 'm',
+    signKey: operator.publicKey,
+    boxKey: new Uint8Array(32).fill(1),
+    issuedAtMs: NOW,
+  } as const;
+  const certified = (purposes: readonly OperatorPurpose[], expiresAtMs: number) =>
+    issueOperator(authority, { ...body, purposes, expiresAtMs });
+  const by = (certificate: Signed, revision: number, rules?: RetentionRules): EventBody =>
+    ({ ...policySet(at, revision, operator, rules), certificate }) as EventBody;
+  return { certified, by };
 }
 
 function settingsSet(
@@ -97,20 +117,7 @@ test('P5: a policy is recorded only as who may signed it, and only a newer one; 
   const set = (event: EventBody) => codeOf(at.store().events.append(event));
   const stranger = new StoreWorld('elsewhere');
   expect(await set(policySet(at, 1, stranger.authority))).toBe('STORE_BAD_EVENT');
-  const operator = newSigningKey(random);
-  const { vaultId } = at.world.descriptor;
-  const body = {
-    version: 1,
-    vaultId,
-    name: 'm',
-    signKey: operator.publicKey,
-    boxKey: new Uint8Array(32).fill(1),
-    issuedAtMs: NOW,
-  } as const;
-  const certified = (purposes: ('settings' | 'agents')[], expiresAtMs: number) =>
-    issueOperator(at.world.authority, { ...body, purposes, expiresAtMs });
-  const by = (certificate: ReturnType<typeof certified>, revision: number): EventBody =>
-    ({ ...policySet(at, revision, operator), certificate }) as EventBody;
+  const { certified, by } = operatorOf(at);
   expect(await set(by(certified(['agents'], NOW + 1), 1))).toBe('STORE_BAD_EVENT');
   expect(await set(by(certified(['settings'], NOW), 1))).toBe('STORE_BAD_EVENT');
   expect(await set(by(certified(['settings'], NOW + 1), 1))).toBe('accepted');
@@ -123,6 +130,62 @@ test('P5: a policy is recorded only as who may signed it, and only a newer one; 
     expect((await store.desk.policy(1))?.type).toBe('policySet');
     expect(await store.desk.policy(3)).toBeUndefined();
   }
+});
+
+const days = (count: number) => ({ count, unit: 'd' }) as const;
+const rulesOf = (within: number): RetentionRules => ({
+  rules: [
+    {
+      match: { classes: ['raw'], agents: undefined, sources: undefined },
+      lock: days(365),
+      keep: { within: days(within), daily: 0, weekly: 0, monthly: 0, yearly: 0, last: 0 },
+      gone: 'forever',
+    },
+  ],
+  grace: days(7),
+});
+
+test('P5 I-C27: how long versions are kept changes by the kit or a key for retention only; every policy is there at once after a start', async () => {
+  const at = await opened();
+  const says = (event: EventBody) =>
+    at
+      .store()
+      .events.append(event)
+      .then(
+        () => 'accepted',
+        (error: Error) => error.message,
+      );
+  const { certified, by } = operatorOf(at);
+  const settings = certified(['settings'], NOW + 1);
+  const both = certified(['settings', 'retention'], NOW + 1);
+  const notFor = /^the key of operator m is for settings, not for retention$/;
+  expect(await says(by(settings, 1, rulesOf(90)))).toMatch(notFor);
+  expect(await says(by(certified(['retention'], NOW + 1), 1, rulesOf(90)))).toMatch(
+    /for retention, not for settings/,
+  );
+  expect(await says(by(certified(['settings', 'retention'], NOW), 1, rulesOf(90)))).toMatch(
+    /^the key of operator m expired at 20/,
+  );
+  const elsewhere = new StoreWorld('elsewhere');
+  expect(await says(policySet(at, 1, elsewhere.authority, rulesOf(90)))).toMatch(
+    /^the policy is not signed by the key that should have signed it$/,
+  );
+  expect(await says(by(both, 1, rulesOf(90)))).toBe('accepted');
+  // What stays as it is in force may be signed again with settings for PCs.
+  expect(await says(by(settings, 2, rulesOf(90)))).toBe('accepted');
+  expect(await says(by(settings, 3, rulesOf(91)))).toMatch(notFor);
+  expect(await says(by(settings, 3))).toMatch(notFor);
+  expect(await says(by(both, 2, rulesOf(7)))).toMatch(/^policy 2 was set meanwhile/);
+  expect(await says(policySet(at, 3, at.world.authority, rulesOf(7)))).toBe('accepted');
+  expect(await says(policySet(at, 4))).toBe('accepted');
+  const set = [rulesOf(90), rulesOf(90), rulesOf(7), undefined].map((rules, place) => ({
+    revision: place + 1,
+    setAtMs: at.world.clock.now,
+    rules: rules?.rules ?? [],
+    grace: rules?.grace,
+  }));
+  for (const look of [async () => at.store(), () => at.again(), () => at.again(true)])
+    expect((await look()).desk.policies()).toEqual(set);
 });
 
 test('P5: settings are for agents that enrolled, newer than what they are offered; what waits is handed out when it is promoted', async () => {
@@ -165,7 +228,8 @@ test('P5: settings are for agents that enrolled, newer than what they are offere
 
 test('I-C2: a catalog made anew from the history is the same; what an agent said is kept through an orderly restart', async () => {
   const at = await opened();
-  await at.store().events.appendAll([policySet(at, 1), settingsSet(at, 1, { waits: true })]);
+  const policy = policySet(at, 1, at.world.authority, rulesOf(90));
+  await at.store().events.appendAll([policy, settingsSet(at, 1, { waits: true })]);
   const reply = {
     sequence: 1,
     outcome: 'refused',
@@ -201,4 +265,33 @@ test('events of one request are judged beside each other: a name is in one bundl
   const one = bundle();
   expect(await codeOf(at.store().events.appendAll([one, one]))).toBe('STORE_BAD_EVENT');
   expect(await codeOf(at.store().events.appendAll([one]))).toBe('accepted');
+});
+
+test('I-C2 I-C27: a policy whose record rotted is missing from a catalog made anew, which says that an event is', async () => {
+  const at = await opened();
+  const policy = policySet(at, 1, at.world.authority, rulesOf(90));
+  await at.store().events.appendAll([policy, policySet(at, 2)]);
+  const { leafIndex } = await at.store().events.append(settingsSet(at, 2));
+  await at.store().close();
+  const [file = ''] = readdirSync(join(at.dir, 'history'));
+  const path = join(at.dir, 'history', file);
+  const bytes = readFileSync(path);
+  const { sealed } = policy as EventBody & { type: 'policySet' };
+  const place = bytes.indexOf(sealed);
+  expect(place).toBeGreaterThan(0);
+  // A single byte would be found again.
+  bytes.fill(0x55, place + 40, place + 60);
+  writeFileSync(path, bytes);
+  const unread = async () => {
+    const rows = await catalogRows(at.dir);
+    return rows.filter((row) => row.startsWith('56'));
+  };
+  // What was taken in before is not asked of the history again.
+  expect((await at.again()).desk.policies().map(({ revision }) => revision)).toEqual([1, 2]);
+  expect((await at.again(true)).desk.policies().map(({ revision }) => revision)).toEqual([2]);
+  await at.store().close();
+  const key = Buffer.alloc(9, 'V');
+  key.writeBigUInt64BE(BigInt(leafIndex - 2), 1);
+  expect(await unread()).toEqual([`${key.toString('hex')} `]);
+  await at.again();
 });

@@ -1,12 +1,16 @@
 import {
   type AgentId,
+  decodeRetentionRules,
   decodeSettings,
   decodeSettingsBody,
+  encodeRetentionRules,
   encodeSettings,
+  type RetentionRules,
   type Settings,
   type SettingsOutcome,
 } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import type { SetPolicy } from '../../retention/ruling.ts';
 import { ranges, readKey } from './catalog-keys.ts';
 import type { CatalogStore } from './catalog-store.ts';
 import { RowReader, RowWriter } from './row.ts';
@@ -51,6 +55,15 @@ export interface AgentDesk {
   readonly said: AgentSaid | undefined;
 }
 
+/** A policy as the catalog has it. */
+export interface PolicyRow {
+  /** Of the event that set it. */
+  readonly leafIndex: number;
+  /** What the time of that leaf counts as. */
+  readonly setAtMs: number;
+  readonly rules: RetentionRules | undefined;
+}
+
 const noSettings: AgentDesk = { current: undefined, waiting: undefined, said: undefined };
 
 /**
@@ -58,15 +71,17 @@ const noSettings: AgentDesk = { current: undefined, waiting: undefined, said: un
  * part of.
  */
 export class Desk {
-  /** By revision of the policy: the leaf of the event that set it. */
-  readonly #policies = new Map<number, number>();
+  /** By revision. */
+  readonly #policies = new Map<number, PolicyRow>();
   readonly #agents = new Map<string, AgentDesk>();
   #newest = 0;
+  /** Every policy that was set, the oldest first. */
+  policies: readonly SetPolicy[] = [];
 
   static async load(catalog: CatalogStore): Promise<Desk> {
     const desk = new Desk();
     for await (const [key, value] of catalog.scan(ranges.policies))
-      desk.setPolicy(readKey.number(key), new RowReader(value).u64());
+      desk.setPolicy(readKey.number(key), readPolicyRow(value));
     for await (const [key, value] of catalog.scan(ranges.settings))
       desk.offer(readKey.agent(key), readOffers(value));
     for await (const [key, value] of catalog.scan(ranges.said))
@@ -81,12 +96,21 @@ export class Desk {
 
   /** The leaf of the event that set a policy. */
   policyLeaf(revision: number): number | undefined {
-    return this.#policies.get(revision);
+    return this.#policies.get(revision)?.leafIndex;
   }
 
-  setPolicy(revision: number, leafIndex: number): void {
-    this.#policies.set(revision, leafIndex);
+  /** The rules of retention that are in force. */
+  get rules(): RetentionRules | undefined {
+    return this.#policies.get(this.#newest)?.rules;
+  }
+
+  /** They come in the order of their revisions. */
+  setPolicy(revision: number, row: PolicyRow): void {
+    this.#policies.set(revision, row);
     this.#newest = Math.max(this.#newest, revision);
+    const { setAtMs, rules } = row;
+    const set = { revision, setAtMs, rules: rules?.rules ?? [], grace: rules?.grace };
+    this.policies = [...this.policies, set];
   }
 
   of(agentId: AgentId): AgentDesk {
@@ -107,6 +131,21 @@ export class Desk {
       desk.waiting === undefined ? [] : [{ agent, desk, waiting: desk.waiting }],
     );
   }
+}
+
+/** A policy as a row. */
+export function policyRow({ leafIndex, setAtMs, rules }: PolicyRow): Buffer {
+  const encoded = rules === undefined ? NOTHING : encodeRetentionRules(rules);
+  return new RowWriter().u64(leafIndex).u64(setAtMs).blob(encoded).finish();
+}
+
+const NOTHING = new Uint8Array(0);
+
+function readPolicyRow(value: Uint8Array): PolicyRow {
+  const row = new RowReader(value);
+  const [leafIndex, setAtMs, encoded] = [row.u64(), row.u64(), row.blob()];
+  const rules = encoded.length === 0 ? undefined : decodeRetentionRules(encoded);
+  return { leafIndex, setAtMs, rules };
 }
 
 /** What an event `settingsSet` offers. */

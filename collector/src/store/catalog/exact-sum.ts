@@ -1,6 +1,6 @@
 /**
- * A sum of sizes that is exact whatever agents claim: a number as long as that is exact, for there is
- * one addition for each version, and a bigint beyond.
+ * A sum of sizes that is exact whatever agents claim: a number as long as that is exact, for there
+ * is one addition for each version, and a bigint beyond.
  */
 export class ExactSum {
   #beyond = 0n;

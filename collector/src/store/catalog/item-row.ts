@@ -1,7 +1,7 @@
 import { asLineageId, ID_BYTES, type LineageId, type StoredKind } from '@aliquot/proto';
+import type { Owned } from '../../collection/one-set.ts';
 import type { Place } from '../packs/pack-store.ts';
 import type { PiecesHeld } from '../packs/slab-pieces.ts';
-import type { Owned } from './catalog-rows.ts';
 import { type RowReader, RowWriter } from './row.ts';
 
 /** One place of an item. */
@@ -24,6 +24,8 @@ export interface ItemRow {
   readonly named: Uint8Array;
   /** Which lineage uploaded it first: `undefined` before any did. Others have rows of their own. */
   readonly owner: ItemOwner | undefined;
+  /** How many others have a row of their own for it. */
+  readonly others: number;
 }
 
 /** A lineage in whose set an item is. */
@@ -42,6 +44,7 @@ export const nowhere: ItemRow = {
   plainSize: undefined,
   named: NONE,
   owner: undefined,
+  others: 0,
 };
 
 /** Whether a pack holds it, as far as the catalog knows. */
@@ -49,9 +52,14 @@ export function isHeld(row: ItemRow | undefined): row is ItemRow {
   return row !== undefined && row.places.length > 0;
 }
 
+/** Whether any lineage has it in its set. What nobody owns is dead, unless it was just sent. */
+export function isOwned({ owner, others }: ItemRow): boolean {
+  return owner !== undefined || others > 0;
+}
+
 /** Whether nothing has to be said of an item that no pack holds. */
-export function isUnsaid({ plainSize, named, owner }: ItemRow): boolean {
-  return plainSize === undefined && named.length === 0 && owner === undefined;
+export function isUnsaid(row: ItemRow): boolean {
+  return row.plainSize === undefined && row.named.length === 0 && !isOwned(row);
 }
 
 /** The places in the order in which they are read: where all of a slab is, first. */
@@ -78,6 +86,13 @@ export function isSet(marks: Uint8Array, index: number): boolean {
   return (((marks[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1;
 }
 
+/** How many bits of marks are set. */
+export function countSet(marks: Uint8Array): number {
+  let count = 0;
+  for (let index = 0; index < marks.length * 8; index += 1) if (isSet(marks, index)) count += 1;
+  return count;
+}
+
 /** Sets a bit of marks that have room for it. */
 export function setBit(marks: Uint8Array, index: number): void {
   const byte = index >>> 3;
@@ -90,6 +105,7 @@ const KIND_BITS = 3;
 const HAS_NAMED = 4;
 const HAS_OWNER = 8;
 const IS_REFERENCED = 16;
+const HAS_OTHERS = 32;
 
 function ownerBits(owner: ItemOwner | undefined): number {
   if (owner === undefined) return 0;
@@ -103,11 +119,13 @@ function writeMarks(row: RowWriter, marks: Uint8Array | undefined): RowWriter {
 
 /** The row's bytes; those of chunks and pages hold nothing of slabs. */
 export function encodeItemRow(item: ItemRow): Buffer {
-  const { kind, places, pieces, plainSize, named, owner } = item;
+  const { kind, places, pieces, plainSize, named, owner, others } = item;
   const row = new RowWriter();
-  row.u8(kinds.indexOf(kind) | (named.length > 0 ? HAS_NAMED : 0) | ownerBits(owner));
+  const more = (named.length > 0 ? HAS_NAMED : 0) | (others > 0 ? HAS_OTHERS : 0);
+  row.u8(kinds.indexOf(kind) | more | ownerBits(owner));
   row.u32(plainSize === undefined ? 0 : plainSize + 1);
   if (owner !== undefined) row.fixed(owner.lineageId);
+  if (others > 0) row.u32(others);
   if (named.length > 0) writeMarks(row, named);
   if (kind === 'slab') row.u16(pieces);
   for (const { pack, offset, length, here } of places) {
@@ -129,6 +147,7 @@ export function decodeItemRow(row: RowReader): ItemRow {
           lineageId: asLineageId(row.fixed(ID_BYTES)),
           owned: (head & IS_REFERENCED) === 0 ? 'uploaded' : 'referenced',
         };
+  const others = (head & HAS_OTHERS) === 0 ? 0 : row.u32();
   const named = (head & HAS_NAMED) === 0 ? NONE : row.fixed(row.u8());
   const pieces = kind === 'slab' ? row.u16() : 0;
   const places: HeldPlace[] = [];
@@ -138,5 +157,5 @@ export function decodeItemRow(row: RowReader): ItemRow {
     places.push({ ...place, here: marks.length === 0 ? undefined : marks });
   }
   const plainSize = size === 0 ? undefined : size - 1;
-  return { kind, places, pieces, plainSize, named, owner };
+  return { kind, places, pieces, plainSize, named, owner, others };
 }

@@ -2,6 +2,9 @@ import { asChunkId, type ChunkId, MAX_SLAB_PIECES, type References } from '@aliq
 import type { CommitRows } from '@aliquot/shared/commit/rows';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { ExactSum } from './exact-sum.ts';
+import { isSet } from './item-row.ts';
+
+const NO_SLOTS: Uint8Array = new Uint8Array(0);
 
 /** A slab of which versions name pieces. */
 export interface NamedSlab {
@@ -21,18 +24,19 @@ export interface NamedContents {
 }
 
 /**
- * What the versions of a commit refer to, in one look over its columns: it may have thousands. Their
- * sizes are those of their references (`decodeBlock` saw to that). @throws FormatError
+ * What the versions of a commit refer to, in one look over its columns: it may have thousands.
+ * Their sizes are those of their references (`decodeBlock` saw to that). `dropped` has a bit for
+ * each slot that does not count. @throws FormatError
  */
-export function contentsOf(rows: CommitRows): NamedContents {
+export function contentsOf(rows: CommitRows, dropped: Uint8Array = NO_SLOTS): NamedContents {
   const slabs = new Map<string, NamedSlab>();
   const lists: References[] = [];
   const bytes = new ExactSum();
   let block: object | undefined;
   let ofBlock: NamedSlab[] = [];
-  rows.each((columns, place) => {
+  rows.each((columns, place, slot) => {
     if (columns !== block) [block, ofBlock] = [columns, []];
-    if (columns.resultRows.has(place)) return;
+    if (columns.resultRows.has(place) || isSet(dropped, slot)) return;
     const size = columns.sizes[place] ?? 0;
     bytes.add(size);
     const list = columns.references.get(place);

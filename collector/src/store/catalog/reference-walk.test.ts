@@ -1,5 +1,6 @@
 import {
   asChunkId,
+  asLineageId,
   type ChunkId,
   type Content,
   decodePage,
@@ -18,6 +19,7 @@ import {
   type SlabState,
   type WalkStep,
 } from './reference-walk.ts';
+import { UnprovedPages } from './unproved-pages.ts';
 
 const idOf = (text: string): ChunkId => asChunkId(new Uint8Array(sha256(Buffer.from(text))));
 const chunk = (number: number): Ref => ({
@@ -131,9 +133,11 @@ async function walked(
   entries: readonly Entry[],
   shelf: Shelf,
   missing: ReadonlySet<string> = new Set(),
+  memory = new UnprovedPages().of(asLineageId(new Uint8Array(16))),
+  before: ReadonlySet<string> = new Set(),
 ) {
-  const walk = new ReferenceWalk(contentsIn(entries));
-  const proved = new Set<string>();
+  const walk = new ReferenceWalk(contentsIn(entries), memory);
+  const proved = new Set<string>(before);
   const order: string[] = [];
   const chunks = new Map<string, number>();
   const taken: number[] = [];
@@ -150,6 +154,9 @@ async function walked(
   }
   return { last, order, chunks: [...chunks.keys()].sort(), taken };
 }
+
+const idsOf = (step: WalkStep) =>
+  step.type === 'missing' ? step.ids.map(idName).sort() : step.type;
 
 describe('what a commit refers to', () => {
   test('is found whole, however versions share pages and chunks, and each page is opened once', async () => {
@@ -187,6 +194,36 @@ describe('what a commit refers to', () => {
               else expect(order.slice(0, order.indexOf(id))).toContain(idName(ref.id));
             }
           }
+        },
+      ),
+    );
+  });
+
+  test('P6 is not opened again while it lacks what it lacked, and proved when that has come, at whatever depth', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(shape, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(40), { minLength: 1 }),
+        fc.array(fc.nat(40)),
+        async (shapes, lacking, come) => {
+          const shelf = new Shelf();
+          const entries = shapes.map((list) => entryOf(contentOf(shelf, list)));
+          const memory = new UnprovedPages().of(asLineageId(new Uint8Array(16)));
+          const missing = new Set(namesOf(lacking));
+          const first = await walked(entries, shelf, missing, memory);
+          const proved = new Set(first.order);
+          const opened = shelf.opened;
+          const again = await walked(entries, shelf, missing, memory, proved);
+          expect(idsOf(again.last)).toEqual(idsOf(first.last));
+          expect(shelf.opened).toBe(opened);
+          for (const id of namesOf(come)) missing.delete(id);
+          const fresh = await walked(entries, shelf, missing);
+          const then = await walked(entries, shelf, missing, memory, proved);
+          expect(idsOf(then.last)).toEqual(idsOf(fresh.last));
+          for (const id of then.order) proved.add(id);
+          const last = await walked(entries, shelf, new Set(), memory, proved);
+          expect(last.last).toEqual({ type: 'done' });
+          expect([...proved, ...last.order].sort()).toEqual([...shelf.pages.keys()].sort());
         },
       ),
     );

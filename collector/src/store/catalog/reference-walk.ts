@@ -1,11 +1,12 @@
 import { type ChunkId, decodePage, FormatError, type References } from '@aliquot/proto';
+import type { Owned } from '../../collection/one-set.ts';
 import { MAX_MISSING, MAX_PAGES } from '../../limits.ts';
 import type { PiecesHeld } from '../packs/slab-pieces.ts';
-import type { Owned } from './catalog-rows.ts';
 import { hasPiece } from './item-row.ts';
 import type { NamedContents, NamedSlab } from './named-contents.ts';
+import type { PageMemory } from './unproved-pages.ts';
 
-type Ref = References['refs'][number];
+type Ref = Pick<References['refs'][number], 'id' | 'plainSize'>;
 
 /** What a walk asks of the store. */
 export interface ReferenceSource {
@@ -41,8 +42,8 @@ export type WalkStep =
 /** References asked about in one go: bounds memory whatever a commit holds. */
 const REFS_AT_ONCE = 1024;
 /**
- * References of one step: some ten milliseconds, in which no other agent is served, and the memory for
- * what it proves.
+ * References of one step: some ten milliseconds, in which no other agent is served, and the memory
+ * for what it proves.
  */
 const STEP_REFS = 4096;
 /** What opening a page weighs beside looking up a reference. */
@@ -54,7 +55,9 @@ export const idName = (id: Uint8Array): string =>
 /** References on one level that are being looked at: a page's, or those that entries name. */
 interface Level {
   /** `undefined`: the entries'. */
-  readonly page: ChunkId | undefined;
+  readonly page: Ref | undefined;
+  /** Only those references of the page of which something was missing before. */
+  readonly isPart: boolean;
   /** Of what the references name: 0 for chunks. */
   readonly depth: number;
   readonly refs: readonly Ref[];
@@ -63,21 +66,22 @@ interface Level {
   /** What the set says of the references from `asked` on. */
   states: readonly (Owned | undefined)[];
   asked: number;
-  /** Whether nothing was missing so far. */
-  whole: boolean;
+  /** References below which something is missing. */
+  readonly lacking: Ref[];
   readonly chunks: Map<string, number>;
 }
 
 /**
- * Proves that everything a commit's entries refer to, down to the chunks and the pieces of slabs, is
- * in the lineage's set. A piece that is a hole counts as missing: its slab has to be sent whole.
+ * Proves that everything a commit's entries refer to, down to the chunks and the pieces of slabs,
+ * is in the lineage's set. A piece that is a hole counts as missing: its slab has to be sent whole.
  *
  * A page that was proved once is not opened again, by this commit or by any later one, so an
  * unchanged terabyte costs nothing. The walk is cut in steps: what a step has proved stays so
  * whatever becomes of the commit, and is recorded before the next. So memory and the time that
  * others wait depend on the step, not on the file: four levels of one page each lie open. A page
  * that is met twice is opened once, so pages that name each other a thousandfold cost no more than
- * they weigh.
+ * they weigh. A page that lacked something when an earlier commit was judged is opened again only
+ * when that has come.
  */
 export class ReferenceWalk {
   readonly #slabs: readonly NamedSlab[];
@@ -86,12 +90,12 @@ export class ReferenceWalk {
   readonly #missing = new Map<string, ChunkId>();
   /** Pages of this walk by name: whether all below them is there. */
   readonly #met = new Map<string, boolean>();
+  readonly #memory: PageMemory;
   #pages: ChunkId[] = [];
   #chunks = new Map<string, number>();
-  /** Whether a step has ended early: what it saw may have changed since. */
-  paused = false;
 
-  constructor({ slabs, lists }: Pick<NamedContents, 'slabs' | 'lists'>) {
+  constructor({ slabs, lists }: Pick<NamedContents, 'slabs' | 'lists'>, memory: PageMemory) {
+    this.#memory = memory;
     const byDepth = new Map<number, Ref[]>();
     for (const { depth, refs } of lists) {
       const known = byDepth.get(depth) ?? [];
@@ -102,17 +106,14 @@ export class ReferenceWalk {
     // Chunks first: they are looked up together.
     this.#stack = [...byDepth]
       .sort(([a], [b]) => b - a)
-      .map(([depth, refs]) => levelOf(undefined, depth, refs));
+      .map(([depth, refs]) => levelOf(undefined, depth, refs, false));
   }
 
   /** Goes on until everything was looked at, or the step's budget is spent. */
   async step(source: ReferenceSource): Promise<WalkStep> {
     let spent = 0;
     while (this.#slabsSeen < this.#slabs.length && this.#missing.size < MAX_MISSING) {
-      if (spent >= STEP_REFS) {
-        this.paused = true;
-        return { type: 'more' };
-      }
+      if (spent >= STEP_REFS) return { type: 'more' };
       const some = this.#slabs.slice(this.#slabsSeen, this.#slabsSeen + REFS_AT_ONCE);
       this.#slabsSeen += some.length;
       const why = await this.#takeSlabs(some, source);
@@ -121,12 +122,10 @@ export class ReferenceWalk {
     }
     for (let level = this.#stack.at(-1); level !== undefined; level = this.#stack.at(-1)) {
       if (this.#missing.size >= MAX_MISSING || this.#met.size >= 2 * MAX_PAGES) break;
-      if (spent >= STEP_REFS) {
-        this.paused = true;
-        return { type: 'more' };
-      }
+      if (spent >= STEP_REFS) return { type: 'more' };
       if (level.at === level.refs.length) {
-        this.#leave(level);
+        const why = await this.#leave(level, source);
+        if (why !== undefined) return { type: 'bad', why };
         continue;
       }
       if (level.at === level.asked + level.states.length) {
@@ -160,7 +159,9 @@ export class ReferenceWalk {
 
   async #ask(level: Level, source: ReferenceSource): Promise<void> {
     const refs = level.refs.slice(level.at, level.at + REFS_AT_ONCE);
-    const ids = new Map(refs.map(({ id }) => [idName(id), id]));
+    const ids = new Map(
+      refs.map(({ id }) => [idName(id), id] as const).filter(([name]) => !this.#missing.has(name)),
+    );
     const owned = await source.owned([...ids.values()]);
     const states = new Map([...ids.keys()].map((name, index) => [name, owned[index]]));
     level.states = refs.map(({ id }) => states.get(idName(id)));
@@ -194,7 +195,7 @@ export class ReferenceWalk {
       const ref = level.refs[level.at];
       level.at += 1;
       if (ref === undefined) break;
-      if (state === undefined) this.#miss(level, ref.id);
+      if (state === undefined) this.#miss(level, ref);
       else if (level.page !== undefined) level.chunks.set(idName(ref.id), ref.plainSize);
     }
   }
@@ -208,44 +209,75 @@ export class ReferenceWalk {
     const name = idName(ref.id);
     const met = this.#met.get(name);
     if (met !== undefined) {
-      level.whole &&= met;
+      if (!met) level.lacking.push(ref);
       return undefined;
     }
-    const bytes = state === undefined ? undefined : await source.readPage(ref.id);
+    if (state === undefined) {
+      this.#miss(level, ref);
+      return undefined;
+    }
+    const known = this.#memory.get(name);
+    if (known === undefined || known.depth !== level.depth - 1 || known.size !== ref.plainSize)
+      return this.#open(ref, level, source);
+    this.#stack.push(levelOf(ref, known.depth, known.lacking, true));
+    return 'opened';
+  }
+
+  async #open(ref: Ref, above: Level, source: ReferenceSource): Promise<string | undefined> {
+    const bytes = await source.readPage(ref.id);
     if (bytes === undefined) {
-      this.#miss(level, ref.id);
+      this.#miss(above, ref);
       return undefined;
     }
     const content = contentOf(bytes);
     if (content === undefined) return 'something that is no page is referred to as one';
-    if (content.depth !== level.depth - 1)
-      return `a page of depth ${content.depth} stands where ${level.depth - 1} belongs`;
+    if (content.depth !== above.depth - 1)
+      return `a page of depth ${content.depth} stands where ${above.depth - 1} belongs`;
     const why = misfit(content, ref.plainSize);
     if (why !== undefined) return why;
-    this.#stack.push(levelOf(ref.id, content.depth, content.refs));
+    this.#stack.push(levelOf(ref, content.depth, content.refs, false));
     return 'opened';
   }
 
-  #leave(level: Level): void {
+  /** Goes back to the level above; what is wrong with the page, if it is opened now. */
+  async #leave(level: Level, source: ReferenceSource): Promise<string | undefined> {
     this.#stack.pop();
-    if (level.page === undefined) return;
-    this.#met.set(idName(level.page), level.whole);
+    const { page, depth, lacking } = level;
     const above = this.#stack.at(-1);
-    if (above !== undefined) above.whole &&= level.whole;
-    if (!level.whole) return;
-    this.#pages.push(level.page);
-    for (const [name, size] of level.chunks) this.#chunks.set(name, size);
+    if (page === undefined || above === undefined) return undefined;
+    const name = idName(page.id);
+    const isWhole = lacking.length === 0;
+    if (isWhole) this.#memory.delete(name);
+    // What it lacked has come: now the page itself has to prove it.
+    if (isWhole && level.isPart) {
+      const opened = await this.#open(page, above, source);
+      return opened === 'opened' ? undefined : opened;
+    }
+    this.#met.set(name, isWhole);
+    if (!isWhole) {
+      above.lacking.push(page);
+      this.#memory.set(name, { depth, size: page.plainSize, lacking });
+      return undefined;
+    }
+    this.#pages.push(page.id);
+    for (const [chunk, size] of level.chunks) this.#chunks.set(chunk, size);
+    return undefined;
   }
 
-  #miss(level: Level, id: ChunkId): void {
-    level.whole = false;
-    this.#missing.set(idName(id), id);
+  #miss(level: Level, ref: Ref): void {
+    level.lacking.push(ref);
+    this.#missing.set(idName(ref.id), ref.id);
   }
 }
 
-function levelOf(page: ChunkId | undefined, depth: number, refs: readonly Ref[]): Level {
-  const none = { at: 0, asked: 0, states: [], chunks: new Map() };
-  return { page, depth, refs, whole: true, ...none };
+function levelOf(
+  page: Ref | undefined,
+  depth: number,
+  refs: readonly Ref[],
+  isPart: boolean,
+): Level {
+  const none = { at: 0, asked: 0, states: [], chunks: new Map(), lacking: [] };
+  return { page, depth, refs, isPart, ...none };
 }
 
 function forget(level: Level): void {

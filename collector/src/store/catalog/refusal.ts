@@ -25,8 +25,8 @@ export function hasEnded(state: AgentState | RefusalCode): boolean {
 
 /**
  * Why an agent may not speak; `undefined` when it may. This alone decides it, for sessions, queues
- * that are carried by hand, commits and heartbeats. `acceptEnded` is an operator's word for what one
- * that was ended had signed.
+ * that are carried by hand, commits and heartbeats. `acceptEnded` is an operator's word for what
+ * one that was ended had signed.
  */
 export function refusalOf(
   agent: Pick<AgentRecord, 'name' | 'state' | 'endReason' | 'approval'>,

@@ -12,16 +12,28 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { type AgentCertificate, readAgent } from '@aliquot/shared/keys/certificates';
 import { groupIdOf } from '@aliquot/shared/keys/group';
+import { type LoggedCorrection, LogTimes } from '@aliquot/shared/log/log-times';
+import type { GivenAnswer } from '../../collection/answers.ts';
+import type { SetPolicy } from '../../retention/ruling.ts';
 import { heldName } from '../branch-id.ts';
-import type { AgentRecord, GroupRecord, ReportedHead } from '../vault-records.ts';
+import type { AgentRecord, GroupRecord, ReportedHead, SweepRow } from '../vault-records.ts';
 import { AgentLines, type Line } from './agent-lines.ts';
 import { problemsOf } from './agent-problems.ts';
-import { keys, ranges, readKey } from './catalog-keys.ts';
-import type { AgentRow, LearnedRow, LineageRow, LostRow } from './catalog-rows.ts';
+import { keys, type Range, ranges, readKey } from './catalog-keys.ts';
+import {
+  type AgentRow,
+  type LearnedRow,
+  type LineageRow,
+  type LostRow,
+  type NotedMoment,
+  neverSwept,
+} from './catalog-rows.ts';
 import type { CatalogStore } from './catalog-store.ts';
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
+import { SetHolds } from './holds.ts';
+import { decodeRun, RetentionRuns } from './retention-runs.ts';
 import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
 import { read } from './row-codec.ts';
 
@@ -31,11 +43,11 @@ interface Known {
   /** Whose certificate it came with. */
   readonly groupId: GroupId | undefined;
   readonly lines: AgentLines;
-  lastSeenMs: number | undefined;
+  lastSeen: NotedMoment | undefined;
   rhythm: Rhythm | undefined;
-  heartbeat: { readonly body: HeartbeatBody; readonly receivedAtMs: number } | undefined;
+  heartbeat: { readonly body: HeartbeatBody; readonly received: NotedMoment } | undefined;
   /** By chain id: what it answered to the sweep. */
-  readonly learned: Map<string, LearnedRow>;
+  readonly learned: Map<string, LearnedRow & { readonly isOfThisStart: boolean }>;
   /** Commits that came back after a rollback without some of their versions. */
   readonly lost: LostRow[];
 }
@@ -53,13 +65,26 @@ export class Registry {
   readonly #groups = new Map<string, GroupRow>();
   readonly #lineages = new Map<string, LineageRow>();
   readonly #reported = new Map<number, ReportedHead>();
-  /** The newest announced epoch of the sweep; 0 before the first. */
-  gcEpoch = 0;
+  readonly #sweeps = new Map<string, SweepRow>();
+  /** By agent: when somebody said that it is lost. */
+  readonly #lostAgents = new Map<string, NotedMoment>();
   /** The newest addresses of the collector that the authority signed. */
   addresses: Signed | undefined;
   /** What operators have set for agents. */
   desk = new Desk();
+  holds = new SetHolds();
   readonly growth = new Growth();
+  /**
+   * Leaves of events that no replay could read, or take in. One of them may have been a policy or a
+   * hold: as long as there is any, nothing may be thrown away.
+   */
+  unreadEvents: readonly number[] = [];
+  /** Runs of retention. */
+  readonly runs = new RetentionRuns();
+  /** Corrections of the clock that the log has, in its order. */
+  corrections: readonly LoggedCorrection[] = [];
+  /** What times of leaves count as in this catalog. */
+  times: LogTimes = LogTimes.asRecorded;
 
   /** Reads all rows. `reportedHead` fetches what a leaf reports. */
   static async load(
@@ -67,6 +92,8 @@ export class Registry {
     reportedHead: (leafIndex: number) => Promise<ReportedHead>,
   ): Promise<Registry> {
     const registry = new Registry();
+    registry.corrections = await correctionsIn(catalog, ranges.corrections);
+    registry.times = new LogTimes(await correctionsIn(catalog, ranges.followed));
     for await (const [, value] of catalog.scan(ranges.agents)) {
       const row = read.agent(value);
       registry.setAgent(row);
@@ -87,32 +114,59 @@ export class Registry {
       const lineage = await catalog.get(keys.lineage(branchId));
       if (lineage !== undefined) registry.setLineage(branchId, read.lineage(lineage));
     }
-    const gcEpoch = await catalog.get(keys.gcEpoch);
-    if (gcEpoch !== undefined) registry.gcEpoch = read.u64(gcEpoch);
+    for await (const [key, value] of catalog.scan(ranges.sweeps))
+      registry.setSweep(readKey.lineage(key), read.sweep(value));
+    for await (const [key, value] of catalog.scan(ranges.lostAgents))
+      registry.setLostAgent(readKey.agent(key), read.moment(value));
     const addresses = await catalog.get(keys.addresses);
     if (addresses !== undefined) registry.addresses = decodeSigned(addresses);
     registry.desk = await Desk.load(catalog);
-    for await (const [key, value] of catalog.scan(ranges.gcLearned))
-      registry.setLearned(readKey.noteAgent(key), readKey.noteChain(key), read.learned(value));
+    for await (const [key] of catalog.scan(ranges.unreadEvents))
+      registry.unreadEvents = [...registry.unreadEvents, readKey.number(key)];
+    registry.holds = await SetHolds.load(catalog);
+    for await (const [, value] of catalog.scan(ranges.runs)) registry.runs.set(decodeRun(value));
     for await (const [key, value] of catalog.scan(ranges.lost))
       registry.addLost(readKey.agent(key), read.lost(value));
     for await (const [key] of catalog.scan(ranges.reported)) {
       const leafIndex = readKey.number(key);
-      registry.addReported(leafIndex, await reportedHead(leafIndex));
+      const head = await reportedHead(leafIndex);
+      registry.addReported(leafIndex, {
+        ...head,
+        timeMs: registry.times.of(leafIndex, head.timeMs),
+      });
     }
+    await registry.readNotes(catalog);
+    return registry;
+  }
+
+  /** Whether somebody has paused collection. */
+  isGcPaused = false;
+
+  /** Reads what is noted of agents: again, when they were not known at a load. */
+  async readNotes(catalog: CatalogStore): Promise<void> {
+    this.isGcPaused = (await catalog.get(keys.gcPaused)) !== undefined;
+    for await (const [key, value] of catalog.scan(ranges.gcLearned))
+      this.#setLearned(readKey.noteAgent(key), readKey.noteChain(key), {
+        ...read.learned(value),
+        isOfThisStart: false,
+      });
     for await (const [key, value] of catalog.scan(ranges.seen))
-      registry.seen(readKey.noteAgent(key), read.u64(value));
+      this.#wasSeen(readKey.noteAgent(key), read.moment(value));
     for await (const [key, value] of catalog.scan(ranges.rhythms)) {
-      const known = registry.#agents.get(hex(readKey.noteAgent(key)));
+      const known = this.#agents.get(hex(readKey.noteAgent(key)));
       if (known !== undefined) known.rhythm = read.rhythm(value);
     }
     for await (const [key, value] of catalog.scan(ranges.packBytes))
-      registry.growth.set(readKey.noteDay(key), read.u64(value));
+      this.growth.set(readKey.noteDay(key), read.u64(value));
     for await (const [key, value] of catalog.scan(ranges.heartbeats)) {
-      const { timeMs, signed } = read.heartbeat(value);
-      registry.setHeartbeat(readKey.noteAgent(key), decodeHeartbeatBody(signed.body), timeMs);
+      const { moment, signed } = read.heartbeat(value);
+      this.setHeartbeat(readKey.noteAgent(key), decodeHeartbeatBody(signed.body), moment);
     }
-    return registry;
+  }
+
+  /** Every policy that was ever set, the oldest first, at the time that its leaf counts as. */
+  get policies(): readonly SetPolicy[] {
+    return this.desk.policies;
   }
 
   row(agentId: AgentId): AgentRow | undefined {
@@ -128,13 +182,47 @@ export class Registry {
     return this.#agents.get(hex(agentId))?.lines;
   }
 
-  /**
-   * The newest epoch of the sweep that a line has answered under its newest chain while the log was
-   * in `logEpoch`.
-   */
-  learned(agentId: AgentId, { branchId, row: { head } }: Line, logEpoch: number): number {
+  /** What a line has answered to the sweep under its newest chain, whether it counts or not. */
+  answered(agentId: AgentId, { branchId, row: { head } }: Line): GivenAnswer | undefined {
     const known = this.#agents.get(hex(agentId))?.learned.get(hex(head.chainId));
-    return known?.logEpoch === logEpoch && equalBytes(known.branchId, branchId) ? known.epoch : 0;
+    return known && { ...known, isOfLine: equalBytes(known.branchId, branchId) };
+  }
+
+  /** How far the collection of a lineage's set has come. */
+  sweep(lineageId: LineageId): SweepRow {
+    return this.#sweeps.get(hex(lineageId)) ?? neverSwept;
+  }
+
+  /** Lineages whose agents were told an epoch that was not swept to its end. */
+  underSweep(): LineageId[] {
+    const lineages = new Map(this.rows().map(({ lineageId }) => [hex(lineageId), lineageId]));
+    return [...lineages.values()].filter((lineageId) => {
+      const { announced, swept } = this.sweep(lineageId);
+      return announced > swept;
+    });
+  }
+
+  setSweep(lineageId: LineageId, row: SweepRow): void {
+    this.#sweeps.set(hex(lineageId), row);
+  }
+
+  /** When somebody said that an agent is lost; undefined: it is not. */
+  lostAgent(agentId: AgentId): NotedMoment | undefined {
+    return this.#lostAgents.get(hex(agentId));
+  }
+
+  setLostAgent(agentId: AgentId, said: NotedMoment | undefined): void {
+    if (said === undefined) this.#lostAgents.delete(hex(agentId));
+    else this.#lostAgents.set(hex(agentId), said);
+  }
+
+  /** The lineage whose own history this is, or beside whose it stands. */
+  lineageOf(branchId: LineageId): LineageId | undefined {
+    for (const { agentId, lineageId } of this.rows()) {
+      if (equalBytes(lineageId, branchId)) return lineageId;
+      if (this.lines(agentId)?.history(branchId) !== undefined) return lineageId;
+    }
+    return undefined;
   }
 
   lineage(lineageId: LineageId): LineageRow | undefined {
@@ -167,7 +255,7 @@ export class Registry {
       return;
     }
     const groupId = certified.group && groupIdOf(certified.group.groupKey);
-    const unheard = { lastSeenMs: undefined, rhythm: undefined, heartbeat: undefined };
+    const unheard = { lastSeen: undefined, rhythm: undefined, heartbeat: undefined };
     const rest = { lines: new AgentLines(row.lineageId), learned: new Map(), lost: [] };
     this.#agents.set(name, { row, certified, groupId, ...unheard, ...rest });
   }
@@ -211,6 +299,14 @@ export class Registry {
   }
 
   setLearned(agentId: AgentId, chainId: ChainId, learned: LearnedRow): void {
+    this.#setLearned(agentId, chainId, { ...learned, isOfThisStart: true });
+  }
+
+  #setLearned(
+    agentId: AgentId,
+    chainId: ChainId,
+    learned: LearnedRow & { readonly isOfThisStart: boolean },
+  ): void {
     this.#agents.get(hex(agentId))?.learned.set(hex(chainId), learned);
   }
 
@@ -241,22 +337,36 @@ export class Registry {
   learnRhythm(agentId: AgentId, nowMs: number): Rhythm | undefined {
     const known = this.#agents.get(hex(agentId));
     if (known === undefined) return undefined;
-    const rhythm = learn(known.rhythm, known.lastSeenMs, nowMs);
+    const rhythm = learn(known.rhythm, this.#momentMs(known.lastSeen), nowMs);
     if (rhythm === known.rhythm) return undefined;
     known.rhythm = rhythm;
     return rhythm;
   }
 
-  seen(agentId: AgentId, nowMs: number): void {
+  /** It is heard now, whatever a clock said before that was ahead. */
+  seen(agentId: AgentId, moment: NotedMoment): void {
     const known = this.#agents.get(hex(agentId));
-    if (known !== undefined) known.lastSeenMs = Math.max(known.lastSeenMs ?? 0, nowMs);
+    if (known !== undefined) known.lastSeen = moment;
   }
 
-  setHeartbeat(agentId: AgentId, heartbeat: HeartbeatBody, nowMs: number): void {
+  /** What was noted of it before a start. */
+  #wasSeen(agentId: AgentId, moment: NotedMoment): void {
     const known = this.#agents.get(hex(agentId));
     if (known === undefined) return;
-    known.heartbeat = { body: heartbeat, receivedAtMs: nowMs };
-    this.seen(agentId, nowMs);
+    const isNewer = (this.#momentMs(known.lastSeen) ?? 0) < (this.#momentMs(moment) ?? 0);
+    if (isNewer) known.lastSeen = moment;
+  }
+
+  setHeartbeat(agentId: AgentId, heartbeat: HeartbeatBody, received: NotedMoment): void {
+    const known = this.#agents.get(hex(agentId));
+    if (known === undefined) return;
+    known.heartbeat = { body: heartbeat, received };
+    this.#wasSeen(agentId, received);
+  }
+
+  /** When a moment was, as far as the collector's clock was corrected since. */
+  #momentMs(moment: NotedMoment | undefined): number | undefined {
+    return moment && this.times.ofMoment(moment.leaves, moment.timeMs);
   }
 
   record(agentId: AgentId): AgentRecord | undefined {
@@ -283,6 +393,7 @@ export class Registry {
     const { row, lines } = known;
     const { trunk } = lines;
     const lineage = this.lineage(row.lineageId);
+    const lastSeenMs = this.#momentMs(known.lastSeen);
     return {
       agentId: row.agentId,
       lineageId: row.lineageId,
@@ -299,13 +410,13 @@ export class Registry {
       enrolledAtMs: row.enrolledAtMs,
       endedAtMs: row.endedAtMs,
       endReason: row.endedAtMs === undefined ? undefined : row.endReason,
-      lastSeenMs: known.lastSeenMs,
+      lastSeenMs,
       lastCommitMs: trunk?.receivedAtMs,
       lastReceipt: trunk?.receipt,
       chainHead: trunk?.head,
       heartbeat: known.heartbeat?.body,
-      heartbeatAtMs: known.heartbeat?.receivedAtMs,
-      silenceLimitMs: silenceLimitMs(known.rhythm, known.lastSeenMs),
+      heartbeatAtMs: this.#momentMs(known.heartbeat?.received),
+      silenceLimitMs: silenceLimitMs(known.rhythm, lastSeenMs),
       files: lineage?.files ?? 0,
       bytes: Number(lineage?.bytes ?? 0n),
       histories: lines.apart().map(({ branchId, state, at, name, openedAtMs, line }) => ({
@@ -319,7 +430,26 @@ export class Registry {
         files: this.lineage(branchId)?.files ?? 0,
         bytes: Number(this.lineage(branchId)?.bytes ?? 0n),
       })),
-      problems: problemsOf(row, lines, known.lost, [...this.#reported.values()]),
+      problems: problemsOf(
+        row,
+        lines,
+        known.lost,
+        [...this.#reported.values()],
+        this.lostAgent(row.agentId)?.timeMs,
+      ),
     };
   }
+}
+
+/** Corrections of the clock that a catalog knows, or (`followed`) that its times follow. */
+export async function correctionsIn(
+  catalog: CatalogStore,
+  range: Range,
+): Promise<LoggedCorrection[]> {
+  const corrections: LoggedCorrection[] = [];
+  for await (const [key, value] of catalog.scan(range)) {
+    const leafIndex = range === ranges.followed ? readKey.noteNumber(key) : readKey.number(key);
+    corrections.push(read.correction(leafIndex, value));
+  }
+  return corrections;
 }

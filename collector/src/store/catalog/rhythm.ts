@@ -43,15 +43,14 @@ export function learn(
     return rhythm ?? { beganMs: nowMs, weeks: [] };
   const week = Math.floor(nowMs / WEEK_MS);
   const gapMs = nowMs - lastSeenMs;
-  const newest = rhythm.weeks.at(-1);
   // A clock that was put back teaches nothing.
-  if (
-    gapMs <= 0 ||
-    (newest !== undefined &&
-      (week < newest.week || (week === newest.week && gapMs <= newest.longestMs)))
-  )
-    return rhythm;
-  const before = newest?.week === week ? rhythm.weeks.slice(0, -1) : rhythm.weeks;
+  if (gapMs <= 0) return rhythm;
+  // What was learnt in the future, a clock taught that was ahead.
+  if (rhythm.beganMs > nowMs) return { beganMs: nowMs, weeks: [] };
+  const weeks = rhythm.weeks.filter((known) => known.week <= week);
+  const newest = weeks.at(-1);
+  if (newest?.week === week && gapMs <= newest.longestMs) return rhythm;
+  const before = newest?.week === week ? weeks.slice(0, -1) : weeks;
   return { ...rhythm, weeks: [...before, { week, longestMs: gapMs }].slice(-MAX_WEEKS) };
 }
 
@@ -67,7 +66,11 @@ export function silenceLimitMs(rhythm: Rhythm | undefined, lastSeenMs: number | 
   const knownMs =
     rhythm === undefined || lastSeenMs === undefined ? 0 : lastSeenMs - rhythm.beganMs;
   if (rhythm === undefined || knownMs < DAY_MS) return UNKNOWN_MS;
-  const gaps = rhythm.weeks.map(({ longestMs }) => longestMs).sort((a, b) => b - a);
+  const lastWeek = Math.floor((lastSeenMs ?? 0) / WEEK_MS);
+  const gaps = rhythm.weeks
+    .filter(({ week }) => week <= lastWeek)
+    .map(({ longestMs }) => longestMs)
+    .sort((a, b) => b - a);
   const [longest = 0, second = longest] = gaps;
   const learnt = knownMs >= 2 * WEEK_MS && gaps.length > 1;
   const limit = learnt

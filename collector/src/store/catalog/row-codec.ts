@@ -4,22 +4,29 @@ import {
   asCommitHash,
   asLineageId,
   type ChainId,
+  decodeClockCorrectionBody,
+  encodeClockCorrectionBody,
   type LineageId,
   type Signed,
 } from '@aliquot/proto';
+import type { LoggedCorrection } from '@aliquot/shared/log/log-times';
+import type { Owned } from '../../collection/one-set.ts';
 import { StoreError } from '../errors.ts';
 import type { HistoryPlace, HistoryPoint } from '../history/history-log.ts';
+import type { SweepRow } from '../vault-records.ts';
 import type {
   AgentRow,
   BranchRow,
+  BrokenRow,
   ChainHeadRow,
   ChainRow,
   ItemSums,
   LearnedRow,
   LineageRow,
   LinkRow,
+  LivePack,
   LostRow,
-  Owned,
+  NotedMoment,
   Sums,
 } from './catalog-rows.ts';
 import { decodeItemRow, encodeItemRow, type ItemRow } from './item-row.ts';
@@ -46,6 +53,14 @@ const fromOptional = (value: number): number | undefined => (value === 0 ? undef
 
 const NOTHING = new Uint8Array(0);
 
+function momentRow({ timeMs, leaves }: NotedMoment): RowWriter {
+  return new RowWriter().u64(timeMs).u64(leaves);
+}
+
+function momentIn(row: RowReader): NotedMoment {
+  return { timeMs: row.u64(), leaves: row.u64() };
+}
+
 function signedFrom(row: RowReader): Signed {
   return { body: row.blob(), signature: row.blob() };
 }
@@ -66,17 +81,25 @@ function oneOf<T>(values: readonly T[], index: number): T {
   return value;
 }
 
+/** A leaf of the log: where its record stands, and its bytes (`LogLeaf`). */
+interface LeafRow {
+  readonly type: 'commit' | 'event';
+  readonly place: HistoryPlace;
+  readonly bytes: Uint8Array;
+}
+
 /** The value of each kind of row. */
 export const values = {
   u32: (value: number) => new RowWriter().u32(value).finish(),
   u64: (value: number) => new RowWriter().u64(value).finish(),
   point: ({ file, offset }: HistoryPoint) => new RowWriter().u32(file).u32(offset).finish(),
-  leaf: ({ file, offset, length }: HistoryPlace, type: 'commit' | 'event') =>
+  leaf: ({ file, offset, length }: HistoryPlace, type: 'commit' | 'event', bytes: Uint8Array) =>
     new RowWriter()
       .u8(type === 'commit' ? 1 : 2)
       .u32(file)
       .u32(offset)
       .u32(length)
+      .blob(bytes)
       .finish(),
   sums: (sums: Sums) => {
     const row = new RowWriter();
@@ -86,6 +109,9 @@ export const values = {
   },
   itemSums: ({ storedBytes, chunks, pages, slabs }: ItemSums) =>
     new RowWriter().u128(storedBytes).u64(chunks).u64(pages).u64(slabs).finish(),
+  sweep: ({ announced, swept, droppedVersions, droppedBytes }: SweepRow) =>
+    new RowWriter().u64(announced).u64(swept).u64(droppedVersions).u128(droppedBytes).finish(),
+  live: ({ items, bytes }: LivePack) => new RowWriter().u32(items).u64(bytes).finish(),
   item: encodeItemRow,
   owned: (owned: Owned) => new RowWriter().u8(owned === 'uploaded' ? 1 : 2).finish(),
   lineage: (row: LineageRow) =>
@@ -94,6 +120,7 @@ export const values = {
       .u64(row.files)
       .u128(row.bytes)
       .u64(optional(row.lastReceiptMs))
+      .u64(optional(row.afterMs))
       .finish(),
   agent: (row: AgentRow) =>
     new RowWriter()
@@ -129,6 +156,15 @@ export const values = {
       .finish(),
   link: (row: LinkRow) =>
     new RowWriter().u64(row.leafIndex).u64(row.receivedAtMs).fixed(row.branchId).finish(),
+  broken: (row: BrokenRow) =>
+    new RowWriter()
+      .fixed(row.agentId)
+      .fixed(row.branchId)
+      .u64(row.sequence)
+      .fixed(row.hash)
+      .u64(row.receivedAtMs)
+      .u8(row.isEntered ? 1 : 0)
+      .finish(),
   chainHead: ({ head, branchId }: ChainHeadRow) =>
     new RowWriter().u64(head.sequence).fixed(head.hash).fixed(branchId).finish(),
   history: (row: BranchRow) =>
@@ -155,8 +191,11 @@ export const values = {
         new RowWriter().u64(beganMs).u8(weeks.length),
       )
       .finish(),
-  heartbeat: (timeMs: number, signed: Signed) =>
-    new RowWriter().u64(timeMs).blob(signed.body).blob(signed.signature).finish(),
+  moment: (moment: NotedMoment) => momentRow(moment).finish(),
+  heartbeat: (moment: NotedMoment, signed: Signed) =>
+    momentRow(moment).blob(signed.body).blob(signed.signature).finish(),
+  correction: ({ timeMs, body }: LoggedCorrection) =>
+    new RowWriter().u64(timeMs).blob(encodeClockCorrectionBody(body)).finish(),
 };
 
 /** Each kind of row from its value. */
@@ -167,11 +206,12 @@ export const read = {
     const row = new RowReader(bytes);
     return { file: row.u32(), offset: row.u32() };
   },
-  leaf: (bytes: Uint8Array): { type: 'commit' | 'event'; place: HistoryPlace } => {
+  leaf: (bytes: Uint8Array): LeafRow => {
     const row = new RowReader(bytes);
     return {
       type: oneOf(['commit', 'event'] as const, row.u8() - 1),
       place: { file: row.u32(), offset: row.u32(), length: row.u32() },
+      bytes: row.blob(),
     };
   },
   sums: (bytes: Uint8Array): Sums => {
@@ -191,13 +231,23 @@ export const read = {
     const [storedBytes, chunks, pages, slabs] = [row.u128(), row.u64(), row.u64(), row.u64()];
     return { storedBytes, chunks, pages, slabs };
   },
+  sweep: (bytes: Uint8Array): SweepRow => {
+    const row = new RowReader(bytes);
+    const epochs = { announced: row.u64(), swept: row.u64() };
+    return { ...epochs, droppedVersions: row.u64(), droppedBytes: row.u128() };
+  },
+  live: (bytes: Uint8Array): LivePack => {
+    const row = new RowReader(bytes);
+    return { items: row.u32(), bytes: row.u64() };
+  },
   item: (bytes: Uint8Array): ItemRow => decodeItemRow(new RowReader(bytes)),
   owned: (bytes: Uint8Array): Owned =>
     oneOf(['uploaded', 'referenced'] as const, new RowReader(bytes).u8() - 1),
   lineage: (bytes: Uint8Array): LineageRow => {
     const row = new RowReader(bytes);
     const counted = { number: row.u32(), files: row.u64(), bytes: row.u128() };
-    return { ...counted, lastReceiptMs: fromOptional(row.u64()) };
+    const receipts = { lastReceiptMs: fromOptional(row.u64()), afterMs: fromOptional(row.u64()) };
+    return { ...counted, ...receipts };
   },
   agent: (bytes: Uint8Array): AgentRow => {
     const row = new RowReader(bytes);
@@ -229,6 +279,17 @@ export const read = {
   link: (bytes: Uint8Array): LinkRow => {
     const row = new RowReader(bytes);
     return { leafIndex: row.u64(), receivedAtMs: row.u64(), branchId: asLineageId(row.fixed(16)) };
+  },
+  broken: (bytes: Uint8Array): BrokenRow => {
+    const row = new RowReader(bytes);
+    return {
+      agentId: asAgentId(row.fixed(16)),
+      branchId: asLineageId(row.fixed(16)),
+      sequence: row.u64(),
+      hash: asCommitHash(row.fixed(32)),
+      receivedAtMs: row.u64(),
+      isEntered: row.u8() === 1,
+    };
   },
   chainHead: (bytes: Uint8Array, chainId: ChainId): ChainHeadRow => {
     const row = new RowReader(bytes);
@@ -273,8 +334,13 @@ export const read = {
       weeks: Array.from({ length: row.u8() }, () => ({ week: row.u32(), longestMs: row.u64() })),
     };
   },
+  moment: (bytes: Uint8Array): NotedMoment => momentIn(new RowReader(bytes)),
+  correction: (leafIndex: number, bytes: Uint8Array): LoggedCorrection => {
+    const row = new RowReader(bytes);
+    return { leafIndex, timeMs: row.u64(), body: decodeClockCorrectionBody(row.blob()) };
+  },
   heartbeat: (bytes: Uint8Array) => {
     const row = new RowReader(bytes);
-    return { timeMs: row.u64(), signed: signedFrom(row) };
+    return { moment: momentIn(row), signed: signedFrom(row) };
   },
 };

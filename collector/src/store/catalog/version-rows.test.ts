@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   decodeEarlier,
+  decodeEarlierRow,
   decodeHead,
   decodeLive,
   type EarlierVersion,
@@ -8,6 +9,8 @@ import {
   encodeHead,
   encodeLive,
   type HeadRow,
+  timesIn,
+  untilOf,
 } from './version-rows.ts';
 
 const head: HeadRow = {
@@ -64,17 +67,41 @@ describe('the row of what is live', () => {
 describe('the row of what versions followed', () => {
   const earlier: EarlierVersion = {
     ...{ timeMs: 5, leafIndex: 2 ** 40, slot: 300, kind: 'directory', followedMs: 9 },
+    replacedBy: undefined,
   };
+  const nothing = new Map<number, never>();
 
   test('comes back in the order of slots, and is none where there is nothing', () => {
     const row = new Map([
       [255, earlier],
       [0, { ...earlier, kind: 'gone' as const }],
     ]);
-    const bytes = encodeEarlier(row);
+    const bytes = encodeEarlier({ earlier: row, alone: nothing });
     expect(bytes).toHaveLength(44);
     expect([...decodeEarlier(bytes ?? Buffer.alloc(0))]).toEqual([...row].reverse());
-    expect(encodeEarlier(new Map())).toBeUndefined();
+    expect(encodeEarlier({ earlier: nothing, alone: nothing })).toBeUndefined();
     expect(() => decodeEarlier((bytes ?? Buffer.alloc(0)).subarray(1))).toThrow();
+  });
+
+  test('says of what was dropped when it took the place of what is left, and when what it stood before began', () => {
+    const replacedBy = { leafIndex: 2 ** 41, slot: 16_383, timeMs: 7 };
+    const row = {
+      earlier: new Map([[3, { ...earlier, replacedBy }]]),
+      alone: new Map([
+        [2, 77],
+        [9, 88],
+      ]),
+    };
+    const bytes = encodeEarlier(row) ?? Buffer.alloc(0);
+    expect(bytes).toHaveLength(22 + 14 + 2 * 8);
+    expect(decodeEarlierRow(bytes)).toEqual(row);
+    expect([...timesIn(row)].sort()).toEqual([
+      [2, 77],
+      [3, 9],
+      [9, 88],
+    ]);
+    expect(untilOf({ ...earlier, replacedBy })).toBe(7);
+    expect(untilOf(earlier)).toBe(9);
+    expect(() => decodeEarlierRow(bytes.subarray(0, -1))).toThrow('not of this release');
   });
 });

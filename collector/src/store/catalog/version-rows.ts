@@ -7,10 +7,17 @@ import { StoreError } from '../errors.ts';
  * byte, the lowest first.
  */
 
-/** Which version: the leaf of its commit, or of the event that says "gone", and its slot in there. */
+/**
+ * Which version: the leaf of its commit, or of the event that says "gone", and its slot in there.
+ */
 export interface VersionPlace {
   readonly leafIndex: number;
   readonly slot: number;
+}
+
+/** A place as the key of a map. */
+export function placeName({ leafIndex, slot }: VersionPlace): string {
+  return `${leafIndex}/${slot}`;
 }
 
 /** A version as its file's chain knows it. */
@@ -39,14 +46,34 @@ export interface LiveRow {
   readonly bits: Uint8Array;
 }
 
-/** What a version followed. */
-export interface EarlierVersion extends KnownVersion {
-  /** The time of the version that followed. */
-  readonly followedMs: number;
+/** A version that was dropped, as far as those before it still need to know it. */
+export interface DroppedNext extends VersionPlace {
+  readonly timeMs: number;
 }
 
-/** By their slot in the group: the versions that followed an earlier one of their file. */
-export type EarlierRow = ReadonlyMap<number, EarlierVersion>;
+/** What a version followed. */
+export interface EarlierVersion extends KnownVersion {
+  /** The time of the version that stands behind it now. */
+  readonly followedMs: number;
+  /** What took its place, where that was dropped; undefined: the version that stands behind it. */
+  readonly replacedBy: DroppedNext | undefined;
+}
+
+/** Until when an earlier version was the newest of its file. */
+export function untilOf({ followedMs, replacedBy }: EarlierVersion): number {
+  return replacedBy?.timeMs ?? followedMs;
+}
+
+/** What the versions of a group followed, by their slot in the group. */
+export interface EarlierRow {
+  /** Those that followed an earlier one of their file. */
+  readonly earlier: ReadonlyMap<number, EarlierVersion>;
+  /**
+   * The times of those before which everything was dropped: they may be later than what follows
+   * from their commit.
+   */
+  readonly alone: ReadonlyMap<number, number>;
+}
 
 const kinds: readonly (BlockRow['kind'] | undefined)[] = [
   undefined,
@@ -63,6 +90,12 @@ const MAX_VARINT_BYTES = 8;
 const HEAD_MOST_BYTES = TIME_BYTES + 3 * MAX_VARINT_BYTES + 1;
 /** Slot in the group, kind, slot, leaf, its time, the time of the one that followed. */
 const EARLIER_BYTES = 1 + 1 + 2 + 3 * TIME_BYTES;
+/** Beside the kind: slot, leaf and time follow of what took its place. */
+const WAS_REPLACED = 0x80;
+const REPLACED_BYTES = 2 + 2 * TIME_BYTES;
+/** In the place of the kind: the time of the version itself follows, and nothing else. */
+const STANDS_ALONE = 0;
+const ALONE_BYTES = 1 + 1 + TIME_BYTES;
 
 /** The row's bytes as latin1 text, which is how rows wait in memory: there is one for each file. */
 export function headText(head: HeadRow): string {
@@ -114,32 +147,73 @@ export function decodeLive(bytes: Uint8Array): LiveRow & { readonly bits: Uint8A
 }
 
 /** Undefined when none of the group followed another: then there is no row. */
-export function encodeEarlier(row: EarlierRow): Buffer | undefined {
-  if (row.size === 0) return undefined;
-  const bytes = Buffer.allocUnsafe(row.size * EARLIER_BYTES);
+export function encodeEarlier({ earlier, alone }: EarlierRow): Buffer | undefined {
+  let length = earlier.size * EARLIER_BYTES + alone.size * ALONE_BYTES;
+  for (const { replacedBy } of earlier.values())
+    if (replacedBy !== undefined) length += REPLACED_BYTES;
+  if (length === 0) return undefined;
+  const bytes = Buffer.allocUnsafe(length);
   let at = 0;
-  for (const [inGroup, earlier] of [...row].sort(([a], [b]) => a - b)) {
+  for (const inGroup of [...earlier.keys(), ...alone.keys()].sort((a, b) => a - b)) {
     bytes[at] = inGroup;
-    bytes[at + 1] = kinds.indexOf(earlier.kind);
-    bytes.writeUInt16BE(earlier.slot, at + 2);
-    at = writeTime(bytes, earlier.leafIndex, at + 4);
-    at = writeTime(bytes, earlier.timeMs, at);
-    at = writeTime(bytes, earlier.followedMs, at);
+    const version = earlier.get(inGroup);
+    if (version === undefined) {
+      bytes[at + 1] = STANDS_ALONE;
+      at = writeTime(bytes, alone.get(inGroup) ?? 0, at + 2);
+    } else at = writeEarlier(bytes, version, at + 1);
   }
   return bytes;
 }
 
+function writeEarlier(bytes: Buffer, version: EarlierVersion, from: number): number {
+  const { kind, slot, leafIndex, timeMs, followedMs, replacedBy } = version;
+  bytes[from] = kinds.indexOf(kind) | (replacedBy === undefined ? 0 : WAS_REPLACED);
+  bytes.writeUInt16BE(slot, from + 1);
+  let at = writeTime(bytes, leafIndex, from + 3);
+  at = writeTime(bytes, timeMs, at);
+  at = writeTime(bytes, followedMs, at);
+  if (replacedBy === undefined) return at;
+  bytes.writeUInt16BE(replacedBy.slot, at);
+  at = writeTime(bytes, replacedBy.leafIndex, at + 2);
+  return writeTime(bytes, replacedBy.timeMs, at);
+}
+
+/** The versions that others followed, by the slots of those. Throws `STORE_CATALOG`. */
+export function decodeEarlier(bytes: Uint8Array): ReadonlyMap<number, EarlierVersion> {
+  return decodeEarlierRow(bytes).earlier;
+}
+
 /** Throws `STORE_CATALOG`. */
-export function decodeEarlier(bytes: Uint8Array): Map<number, EarlierVersion> {
+export function decodeEarlierRow(bytes: Uint8Array): {
+  readonly earlier: Map<number, EarlierVersion>;
+  readonly alone: Map<number, number>;
+} {
   const reader = new Reader(bytes);
-  const row = new Map<number, EarlierVersion>();
+  const earlier = new Map<number, EarlierVersion>();
+  const alone = new Map<number, number>();
   while (!reader.isAtEnd) {
     const inGroup = reader.u8();
-    const [kind, slot] = [reader.kind(), reader.u16()];
-    const [leafIndex, timeMs, followedMs] = [reader.time(), reader.time(), reader.time()];
-    row.set(inGroup, { kind, slot, leafIndex, timeMs, followedMs });
+    const head = reader.u8();
+    if (head === STANDS_ALONE) alone.set(inGroup, reader.time());
+    else earlier.set(inGroup, readEarlier(reader, head));
   }
-  return row;
+  return { earlier, alone };
+}
+
+function readEarlier(reader: Reader, head: number): EarlierVersion {
+  const [kind, slot] = [kindOf(head & ~WAS_REPLACED), reader.u16()];
+  const [leafIndex, timeMs, followedMs] = [reader.time(), reader.time(), reader.time()];
+  const known = { kind, slot, leafIndex, timeMs, followedMs };
+  if ((head & WAS_REPLACED) === 0) return { ...known, replacedBy: undefined };
+  const replacedBy = { slot: reader.u16(), leafIndex: reader.time(), timeMs: reader.time() };
+  return { ...known, replacedBy };
+}
+
+/** When the versions of a group became the newest, where their rows say so. */
+export function timesIn({ earlier, alone }: EarlierRow): ReadonlyMap<number, number> {
+  const times = new Map(alone);
+  for (const [inGroup, { followedMs }] of earlier) times.set(inGroup, followedMs);
+  return times;
 }
 
 /** Six bytes: milliseconds until the year 10889, and more leaves than any log has. */
@@ -199,9 +273,7 @@ class Reader {
   }
 
   kind(): BlockRow['kind'] {
-    const kind = kinds[this.u8()];
-    if (kind === undefined) throw notOurs();
-    return kind;
+    return kindOf(this.u8());
   }
 
   #take(bytes: number): number {
@@ -210,6 +282,12 @@ class Reader {
     if (this.#at > this.#bytes.length) throw notOurs();
     return at;
   }
+}
+
+function kindOf(number: number): BlockRow['kind'] {
+  const kind = kinds[number];
+  if (kind === undefined) throw notOurs();
+  return kind;
 }
 
 function notOurs(): StoreError {

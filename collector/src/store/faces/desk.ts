@@ -18,6 +18,8 @@ export function deskOf({ keeper }: VaultParts): VaultDesk {
       return event?.type === 'policySet' ? event : undefined;
     },
 
+    policies: () => desk().policies,
+
     of: (agentId) => desk().of(agentId),
 
     settingsWait: () => desk().waiting().length > 0,

@@ -1,5 +1,6 @@
 import { SignedHeads } from '../signed-heads.ts';
 import { judgeHead } from '../vault/judge-head.ts';
+import { eventsOf, leavesOf, policyEvents } from '../vault/proof-records.ts';
 import { leafAt } from '../vault/read-back.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultLog } from '../vault-store.ts';
@@ -12,9 +13,26 @@ export function logOf({ vault, keeper }: VaultParts): VaultLog {
   return {
     head: (nowMs) => heads.sign(keeper.durableHead, nowMs),
     treeHead: () => keeper.durableHead,
+    lastMs: () => keeper.live().sums.lastLeafMs || undefined,
+    times: () => keeper.live().registry.times,
     inclusion: (leafIndex, size) => keeper.ask(({ log }) => log.inclusionProof(leafIndex, size)),
     consistency: (fromSize, toSize) =>
       keeper.ask(({ log }) => log.consistencyProof(fromSize, toSize)),
+    leaves: (from, size) =>
+      keeper.askMany(
+        (core) => leavesOf(core, from, size),
+        () => keeper.settled(),
+      ),
+    events: (from, size) =>
+      keeper.askMany(
+        (core) => eventsOf(core, from, size),
+        () => keeper.settled(),
+      ),
+    policies: (size) =>
+      keeper.ask(
+        (core) => policyEvents(core, size),
+        () => keeper.settled(),
+      ),
     leafAt: (leafIndex) => keeper.ask((core) => leafAt(core, leafIndex)),
     judgeHead: (head) => keeper.ask((core) => judgeHead(core, head)),
 

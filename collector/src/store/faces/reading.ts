@@ -7,6 +7,8 @@ import {
   versionsOf,
   withoutFilesOf,
 } from '../vault/history.ts';
+import { lostCommit } from '../vault/lost-commits.ts';
+import { goneEvents, historyCommits } from '../vault/proof-records.ts';
 import { readItems, readRuns } from '../vault/read-back.ts';
 import { statsOf } from '../vault/stats.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
@@ -20,27 +22,44 @@ export function readingOf({ keeper }: VaultParts): VaultReading {
 
     readRuns: (ids) => keeper.askMany(() => readRuns(ready, ids)),
 
-    state: (branchId, atMs) =>
+    lostCommits: () => {
+      const core = keeper.live();
+      return [...core.broken].map(([leafIndex, row]) =>
+        lostCommit(core, leafIndex, row, undefined),
+      );
+    },
+
+    state: (branchId, atMs, onLost) =>
       keeper.askMany(
-        (core) => (atMs === undefined ? liveNow(core, branchId) : liveAt(core, branchId, atMs)),
+        (core) =>
+          atMs === undefined
+            ? liveNow(core, branchId, onLost)
+            : liveAt(core, branchId, atMs, onLost),
         settled,
       ),
 
-    stateWithout: (branchId, beside, atMs) =>
+    stateWithout: (branchId, beside, atMs, onLost) =>
       keeper.askMany(
-        (core) => withoutFilesOf(core, beside, reading.state(branchId, atMs)),
+        (core) => withoutFilesOf(core, beside, reading.state(branchId, atMs, onLost)),
         settled,
       ),
 
-    versions: (branchId, fileId) =>
-      keeper.askMany((core) => versionsOf(core, branchId, fileId), settled),
+    versions: (branchId, fileId, onLost) =>
+      keeper.askMany((core) => versionsOf(core, branchId, fileId, onLost), settled),
 
-    results: (branchId, atMs) => keeper.askMany((core) => resultsAt(core, branchId, atMs), settled),
+    results: (branchId, atMs, onLost) =>
+      keeper.askMany((core) => resultsAt(core, branchId, atMs, onLost), settled),
 
-    resultVersions: (branchId, resultId) =>
-      keeper.askMany((core) => resultVersionsOf(core, branchId, resultId), settled),
+    resultVersions: (branchId, resultId, onLost) =>
+      keeper.askMany((core) => resultVersionsOf(core, branchId, resultId, onLost), settled),
 
-    everyVersion: (branchId) => keeper.askMany((core) => everyVersion(core, branchId), settled),
+    commits: (lineageId, from, size) =>
+      keeper.askMany((core) => historyCommits(core, lineageId, from, size), settled),
+
+    goneEvents: (branchId, size) => keeper.ask((core) => goneEvents(core, branchId, size)),
+
+    everyVersion: (branchId, onLost) =>
+      keeper.askMany((core) => everyVersion(core, branchId, onLost), settled),
   };
   return reading;
 }

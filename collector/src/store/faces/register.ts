@@ -17,9 +17,16 @@ export function registerOf({ keeper }: VaultParts): VaultRegister {
   };
 }
 
-export function eventsOf({ vault, keeper, clock, limits }: VaultParts): VaultEvents {
-  const appendAll = (bodies: readonly EventBody[]): Promise<{ leafIndex: number }> => {
-    const append = async (core: VaultCore): Promise<{ leafIndex: number }> => {
+export function eventsOf({
+  vault,
+  keeper,
+  endings,
+  holdBook,
+  clock,
+  limits,
+}: VaultParts): VaultEvents {
+  const appendAll = async (bodies: readonly EventBody[]): Promise<{ leafIndex: number }> => {
+    const append = async (core: VaultCore) => {
       const known: (number | undefined)[] = [];
       for (const body of bodies) {
         const leaf = await admitEvent(core, vault.descriptor, body);
@@ -30,9 +37,19 @@ export function eventsOf({ vault, keeper, clock, limits }: VaultParts): VaultEve
       let leafIndex = 0;
       for (const [at, body] of bodies.entries())
         leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, clock.nowMs())));
-      return { leafIndex };
+      const last = (await endings.follow(core, bodies)) ?? leafIndex;
+      await holdBook.follow(core, bodies);
+      return { leafIndex, last };
     };
-    return keeper.doDurably(append, ({ leafIndex }) => leafIndex);
+    const { leafIndex } = await keeper.doDurably(append, ({ last }) => last);
+    // Times in the catalog follow a correction before anybody hears of it.
+    if (bodies.some(({ type }) => type === 'clockCorrected') && keeper.live().isBehind)
+      await keeper.makeAgain();
+    return { leafIndex };
   };
-  return { append: (body) => appendAll([body]), appendAll };
+  return {
+    append: (body) => appendAll([body]),
+    appendAll,
+    foresee: (revoked) => keeper.do((core) => endings.foresee(core, revoked)),
+  };
 }

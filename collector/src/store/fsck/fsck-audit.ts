@@ -1,5 +1,6 @@
 import {
   AliquotError,
+  asChunkId,
   type ChunkId,
   type Content,
   decodeCommitHeader,
@@ -18,11 +19,10 @@ import { rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
-import { hasPiece, isHeld, slabIn } from '../catalog/item-row.ts';
+import { hasPiece, isHeld, isOwned, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex } from '../catalog/registry.ts';
 import type { Finding, FindingCode } from '../fsck-finding.ts';
-import { precedesLoss } from '../vault/commit-gate.ts';
 import type { VaultCore } from '../vault/core.ts';
 import { admitEvent } from '../vault/events.ts';
 import { ownedBy } from '../vault/own-items.ts';
@@ -79,17 +79,13 @@ export class LogAudit implements ReplayAudit {
 
     this.#attempt('receipt-invalid', where, () => {
       const receipt = verifyReceipt(stored.receipt, this.#vault.certificate);
-      requireReceiptFor(receipt, header, verified.hash);
-      if (!equalBytes(stored.leaf, commitLeaf(verified.hash, receipt.receivedAtMs)))
+      const lossHash = verified.loss?.hash;
+      requireReceiptFor(receipt, { header, hash: verified.hash, lossHash });
+      const { agentId } = header;
+      const leaf = commitLeaf(agentId, verified.hash, receipt.receivedAtMs, lossHash);
+      if (!equalBytes(stored.leaf, leaf))
         this.#error('receipt-invalid', 'its leaf is for another commit', where);
     });
-
-    if (verified.rows.lacking > 0 && !precedesLoss(header, core.head))
-      this.#error(
-        'commit-invalid',
-        'entries were taken out of it, and the log lost nothing since it was made',
-        where,
-      );
 
     await this.#references(core, row.lineageId, verified, where);
   }
@@ -188,6 +184,16 @@ export class LogAudit implements ReplayAudit {
       `it refers to ${unowned.length} items that its agent had not uploaded before, first ${hex(first)}`,
       where,
     );
+  }
+
+  /** Less what was swept since: nobody needs it any more. To be called when all was replayed. */
+  async leaveOutSwept(core: VaultCore): Promise<void> {
+    for (const name of [...this.missing, ...this.holes.keys()]) {
+      const [row] = await core.items.rows([asChunkId(new Uint8Array(Buffer.from(name, 'latin1')))]);
+      if (row !== undefined && isOwned(row)) continue;
+      this.missing.delete(name);
+      this.holes.delete(name);
+    }
   }
 
   async event(core: VaultCore, stored: StoredEvent, place: string): Promise<void> {

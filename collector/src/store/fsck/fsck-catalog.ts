@@ -51,8 +51,10 @@ async function* derivedRows(
   }
   const [item] = ranges.items.gte;
   const [pack] = ranges.packs.gte;
+  const [live] = ranges.packLive.gte;
   for await (const [key, value] of catalog.scan(ranges.derived)) {
-    if (key.equals(keys.itemSums) || (key[0] === pack && lost.has(readKey.pack(key)))) continue;
+    if (key.equals(keys.itemSums) || key[0] === live) continue;
+    if (key[0] === pack && lost.has(readKey.pack(key))) continue;
     if (key[0] !== item) {
       yield [key, value];
       continue;

@@ -14,6 +14,7 @@ import type { Finding } from '../fsck-finding.ts';
 import type { DamagedRow } from '../packs/check-packs.ts';
 import { comparePlaces, type Place } from '../packs/pack-store.ts';
 import type { VaultCore } from '../vault/core.ts';
+import { DroppedSlots } from '../vault/dropped-slots.ts';
 import { addPiece, type PiecesByName } from './lost-pieces.ts';
 
 const SEND_AGAIN =
@@ -35,7 +36,9 @@ export interface Teller {
   readonly packsDir: string;
 }
 
-/** Names damaged and missing items, pieces of slabs by themselves, and the versions that need them. */
+/**
+ * Names damaged and missing items, pieces of slabs by themselves, and the versions that need them.
+ */
 export async function tellDamage(core: VaultCore, damage: Damage, teller: Teller): Promise<void> {
   const { damaged, missing, holes } = damage;
   const lost: Lost = { items: new Set(missing), pieces: new Map() };
@@ -165,13 +168,15 @@ async function tellVersions(
   tell: (finding: Finding) => void,
 ): Promise<void> {
   const needs = new Needs(core, lost);
+  const dropped = new DroppedSlots(core.catalog, 0, core.log.size);
   for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
     const { type, payload } = await core.leafRecord(leafIndex);
     if (type !== 'commit') continue;
+    const without = await dropped.of(leafIndex);
     const { header, rows } = readCommit(decodeStoredCommit(payload).commit);
     const agent = core.registry.row(header.agentId)?.name ?? hex(header.agentId);
-    for (const { entry } of rowsIn(rows)) {
-      if (!(await needs.lost(entry.content))) continue;
+    for (const { entry, slot } of rowsIn(rows)) {
+      if (isSet(without, slot) || !(await needs.lost(entry.content))) continue;
       tell({
         code: 'version-damaged',
         severity: 'error',

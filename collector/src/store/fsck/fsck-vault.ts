@@ -1,12 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import { exists } from '@aliquot/shared/durable/durable';
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import { keys } from '../catalog/catalog-keys.ts';
+import { LogTimes } from '@aliquot/shared/log/log-times';
+import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { openCatalog, openExistingCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
+import { correctionsIn } from '../catalog/registry.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
@@ -14,10 +15,13 @@ import { DiskHistory } from '../history/disk-history.ts';
 import { compareHistory, type HistoryPoint, historyStart } from '../history/history-log.ts';
 import { checkPacks, type DamagedRow } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
+import { followsCorrections } from '../vault/apply-clock.ts';
 import { lostPacks, takeInPack } from '../vault/catch-up.ts';
 import { VaultCore } from '../vault/core.ts';
 import { knownHistory, knownPacks } from '../vault/core-load.ts';
 import { readMark, removeMark } from '../vault/durable-mark.ts';
+import { Endings } from '../vault/endings.ts';
+import { HoldBook } from '../vault/hold-book.ts';
 import { diskMedia, PACKS_BACK, type VaultMedia } from '../vault/media.ts';
 import { openCore, reliesOnPacks } from '../vault/open-core.ts';
 import { replayInto } from '../vault/replay.ts';
@@ -26,6 +30,10 @@ import type { CheckOptions } from './check-options.ts';
 import { LogAudit } from './fsck-audit.ts';
 import { compareCatalogs } from './fsck-catalog.ts';
 import { hasOther, tellDamage } from './fsck-damage.ts';
+import { checkEndings } from './fsck-endings.ts';
+import { checkHolds } from './fsck-holds.ts';
+import { tellReserve } from './fsck-reserve.ts';
+import { scratchBeside } from './fsck-scratch.ts';
 
 export interface VaultCheckOptions extends CheckOptions {
   readonly hasher: Hasher;
@@ -50,6 +58,8 @@ export class VaultCheck {
   readonly #media: VaultMedia;
   /** Whether the history says that packs hold something. */
   #reliesOnPacks = false;
+  #endingsBroken = false;
+  #holdsBroken = false;
   /** Where history or packs end in a torn record. */
   readonly #torn: string[] = [];
 
@@ -68,6 +78,7 @@ export class VaultCheck {
       vaultId: this.#vault.descriptor.vaultId,
       tell: this.#tell,
     };
+    await tellReserve(this.#media.reserve, this.#tell);
     const damaged = await this.#packs(known, checks);
     const history = await checkHistory(join(this.#dir, 'history'), {
       ...checks,
@@ -129,7 +140,9 @@ export class VaultCheck {
     return { history, packs };
   }
 
-  /** The catalog, where it can be asked how far it knows; its trouble is told when it is compared. */
+  /**
+   * The catalog, where it can be asked how far it knows; its trouble is told when it is compared.
+   */
   async #catalogToAsk(): Promise<CatalogStore | undefined> {
     const { files, live } = this.#options;
     if (live || !(await exists(files, this.#catalogDir))) return undefined;
@@ -183,7 +196,7 @@ export class VaultCheck {
     { end, endLost }: HistoryReport,
     damaged: readonly DamagedRow[],
   ): Promise<boolean> {
-    const scratch = await mkdtemp(join(tmpdir(), 'aliquot-fsck-'));
+    const scratch = await scratchBeside(this.#dir, this.#options.live);
     const { vaultId } = this.#vault.descriptor;
     const opened: { close(): Promise<void> }[] = [];
     try {
@@ -230,6 +243,7 @@ export class VaultCheck {
     try {
       if (real !== undefined && real !== 'broken') {
         const [until, known] = [await knownHistory(real), await knownPacks(real)];
+        core.registry.times = new LogTimes(await correctionsIn(real, ranges.followed));
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
         const met = await replayInto(core, historyStart, { ...options, until });
         await core.catalog.flush();
@@ -240,6 +254,11 @@ export class VaultCheck {
           : [
               `it stands at file ${until.file} of the history, byte ${until.offset}, where no record ends`,
             ];
+        if (met && !followsCorrections(core.registry))
+          differences = [
+            ...differences,
+            'its times do not follow the corrections of the clock that the log has',
+          ];
         // told already, with what it means
         if (!endLost) this.#tellDifferences(differences);
         await this.#takeIn(core, damaged, () => Number.POSITIVE_INFINITY);
@@ -252,6 +271,10 @@ export class VaultCheck {
       if (real !== 'broken') await real?.close();
     }
     this.counts.commits += audit.commits;
+    const { descriptor } = this.#vault;
+    this.#endingsBroken = await checkEndings(core, this.#media.ended, descriptor, this.#tell);
+    this.#holdsBroken = await checkHolds(core, this.#media.holds, descriptor, this.#tell);
+    await audit.leaveOutSwept(core);
     const damage = { damaged, missing: audit.missing, holes: audit.holes };
     const packsDir = join(this.#dir, 'packs');
     await tellDamage(core, damage, { tell: this.#tell, nameOf: this.#media.nameOf, packsDir });
@@ -363,11 +386,29 @@ export class VaultCheck {
     const { files } = this.#options;
     if (endLost) await removeMark(files, this.#dir);
     if (rebuild) await removeCatalog(files, this.#catalogDir);
-    await (await openCore(this.#media)).close();
+    const core = await openCore(this.#media);
+    try {
+      if (this.#endingsBroken) await this.#keepEndings(core);
+      if (this.#holdsBroken) await this.#keepHolds(core);
+    } finally {
+      await core.close();
+    }
     for (const where of this.#torn)
       this.#repaired('the bytes that are no complete record were cut off', where);
     if (rebuild)
       this.#repaired('the catalog was built anew from history and packs', this.#catalogDir);
+  }
+
+  async #keepEndings(core: VaultCore): Promise<void> {
+    const { ended } = this.#media;
+    await (await Endings.open(ended, this.#vault.descriptor)).keep(core);
+    this.#repaired('who ended was written down again from the history', ended.path);
+  }
+
+  async #keepHolds({ registry }: VaultCore): Promise<void> {
+    const { holds } = this.#media;
+    await (await HoldBook.open(holds, this.#vault.descriptor)).keep(registry);
+    this.#repaired('the holds in force were written down again from the history', holds.path);
   }
 
   #repaired(what: string, where: string): void {

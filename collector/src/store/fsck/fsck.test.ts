@@ -1,6 +1,7 @@
 import { appendFileSync, cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { withoutVersions } from '@aliquot/shared/commit/rows';
+import { withoutVersions } from '@aliquot/shared/commit/loss';
+import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { describe, expect, test } from 'vitest';
 import { catalogIn, catalogRows, endsOnDisk, fileOf } from '../../../testing/store/copies.ts';
@@ -9,15 +10,48 @@ import {
   codes,
   forgetDurable,
   lab,
+  openWhole,
   recordAt,
   spoil,
 } from '../../../testing/store/fsck-lab.ts';
+import { readOne } from '../../../testing/store/read-one.ts';
 import { content } from '../../../testing/store/world.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import { CatalogChange } from '../catalog/catalog-store.ts';
-import { openCollector } from '../collector.ts';
+import type { Finding } from '../fsck-finding.ts';
+import { fsckCollector } from './fsck.ts';
 
 describe('fsck of a collector', () => {
+  test('finds nothing where a collector that runs removes a pack that it has copied, while it is read', async () => {
+    const place = await lab(4096);
+    const { agent, world } = place;
+    const first = await recordAt(place.vaultDir, 'chunk');
+    for (const byte of [60, 70, 80]) await spoil(first.path, first.at + byte);
+    const store = await openWhole(place.dir, world.ports({ packBytes: 4096 }));
+    const [vault] = store.vaults();
+    if (vault === undefined) throw new Error('no vault');
+    const items = agent.file('/d/a', [content('a'), content('b')]).items;
+    // What has rotted is sent again, so its first copy is dead, and so is its place.
+    for (const { id } of items) await readOne(vault, id);
+    await vault.intake.putChunks(agent.lineageId, items);
+    await vault.intake.sync();
+    let removed = 0;
+    const files = {
+      ...nodeDisk,
+      open: async (...of: Parameters<typeof nodeDisk.open>) => {
+        if (of[0].toString() === first.path && removed === 0)
+          removed = (await vault.data.rewrite({ all: true })).removedPacks;
+        return nodeDisk.open(...of);
+      },
+    };
+    const findings: Finding[] = [];
+    const onFinding = (finding: Finding) => void findings.push(finding);
+    await fsckCollector(place.dir, { ...world.ports({ files, packBytes: 4096 }), onFinding });
+    expect(removed).toBeGreaterThan(0);
+    expect(codes(findings)).toEqual(['catalog-not-compared']);
+    await store.close();
+  });
+
   for (const packBytes of [undefined, 4096]) {
     test(`I-C2 finds nothing in a sound folder (packs of ${packBytes ?? 'full'} size)`, async () => {
       const place = await lab(packBytes);
@@ -27,7 +61,7 @@ describe('fsck of a collector', () => {
 
   test('I-C2 I-C12 branches held apart, merged and named prove themselves, and a rebuild gives the same catalog', async () => {
     const place = await lab(4096);
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');
     const { agent } = place;
@@ -54,13 +88,13 @@ describe('fsck of a collector', () => {
       });
       await copy.back(vault, [copy.directory(`/${turn}`)]);
     }
-    await vault.sweep.announceGcEpoch(place.world.clock.now);
+    await vault.sweep.announceGcEpoch(agent.lineageId, place.world.clock.now);
     await vault.events.append({ type: 'problemsAcknowledged', timeMs: 1, agentId: agent.agentId });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
     const live = await catalogRows(place.vaultDir);
     rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
-    await (await openCollector(place.dir, place.world.ports())).close();
+    await (await openWhole(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
@@ -73,11 +107,11 @@ describe('fsck of a collector', () => {
     cpSync(file, join(place.dir, 'whole'));
     truncateSync(file, history.offset - 5);
     for (let turn = 0; turn < 2; turn += 1)
-      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+      await expect(openWhole(place.dir, place.world.ports())).rejects.toMatchObject({
         code: 'STORE_CORRUPT',
       });
     cpSync(join(place.dir, 'whole'), file);
-    await (await openCollector(place.dir, place.world.ports())).close();
+    await (await openWhole(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(live);
   });
 
@@ -91,7 +125,7 @@ describe('fsck of a collector', () => {
       ['torn-tail', 'info'],
       ['catalog-broken', 'warning'],
     ]);
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     expect(store.vaults()[0]?.figures.stats().commits).toBe(2);
     await store.close();
     expect((await check(place)).findings).toEqual([]);
@@ -101,14 +135,14 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const { history } = endsOnDisk(place.vaultDir);
     truncateSync(fileOf(place.vaultDir, 'history', history.file), history.offset - 5);
-    await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+    await expect(openWhole(place.dir, place.world.ports())).rejects.toMatchObject({
       code: 'STORE_CORRUPT',
       message: /00000001\.history/,
     });
     expect(codes((await check(place)).findings)).toEqual(['history-short']);
     expect(codes((await check(place, true)).findings)).toEqual(['history-short', 'repaired']);
     expect((await check(place)).findings).toEqual([]);
-    await (await openCollector(place.dir, place.world.ports())).close();
+    await (await openWhole(place.dir, place.world.ports())).close();
   });
 
   test.each([false, true])(
@@ -117,7 +151,7 @@ describe('fsck of a collector', () => {
       const place = await lab();
       const ends = endsOnDisk(place.vaultDir);
       const { path, at } = await recordAt(place.vaultDir, 'commit', 2);
-      await spoil(path, at + 200);
+      for (const within of [200, 201]) await spoil(path, at + within);
       expect((await check(place, repair)).findings).toMatchObject([
         { code: 'record-broken', what: 'a commit that was durable is broken' },
       ]);
@@ -133,7 +167,7 @@ describe('fsck of a collector', () => {
       rmSync(fileOf(place.vaultDir, 'history', history.file));
       for (const repair of [false, true])
         expect(codes((await check(place, repair)).findings)).toEqual(['history-missing']);
-      await expect(openCollector(place.dir, place.world.ports())).rejects.toMatchObject({
+      await expect(openWhole(place.dir, place.world.ports())).rejects.toMatchObject({
         code: 'STORE_CORRUPT',
       });
     },
@@ -164,13 +198,13 @@ describe('fsck of a collector', () => {
     for (const name of readdirSync(folder))
       if (/^(MANIFEST|CURRENT)/.test(name)) truncateSync(join(folder, name), 3);
     expect(codes((await check(place)).findings)).toEqual(['catalog-broken']);
-    await (await openCollector(place.dir, place.world.ports())).close();
+    await (await openWhole(place.dir, place.world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(before);
   });
 
   test('a folder in use is read, the catalog left out, and repair refused', async () => {
     const place = await lab();
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     const { findings, faults } = await check(place);
     expect(codes(findings)).toEqual(['catalog-not-compared']);
     expect(faults).toBe(0);
@@ -180,14 +214,14 @@ describe('fsck of a collector', () => {
 
   test('P6 in a folder in use, damage in the last synced group is damage and no torn tail', async () => {
     const place = await lab();
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     const chunk = await recordAt(place.vaultDir, 'chunk', 42); // "c", of the last commit
     await spoil(chunk.path, chunk.at + 60);
     const { findings, faults } = await check(place);
     expect(codes(findings)).toEqual(['catalog-not-compared', 'item-damaged', 'version-damaged']);
     expect(faults).toBe(2);
     const commit = await recordAt(place.vaultDir, 'commit', 2);
-    await spoil(commit.path, commit.at + 200);
+    for (const within of [200, 201]) await spoil(commit.path, commit.at + within);
     expect((await check(place)).findings).toContainEqual(
       expect.objectContaining({
         code: 'record-broken',
@@ -199,7 +233,7 @@ describe('fsck of a collector', () => {
 
   test('in a folder in use, a record that is not there whole may be under way: told, and no fault', async () => {
     const place = await lab();
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     const { history } = endsOnDisk(place.vaultDir);
     appendFileSync(fileOf(place.vaultDir, 'history', history.file), 'half a header');
     const { findings, faults } = await check(place);
@@ -230,7 +264,8 @@ describe('fsck of a collector', () => {
   test('a torn tail with sound records in it is a warning, as nobody can tell it from damage', async () => {
     const place = await lab();
     forgetDurable(place);
-    const { path, at } = await recordAt(place.vaultDir, 'uploads', 2); // the commit stands behind it
+    // the commit stands behind it
+    const { path, at } = await recordAt(place.vaultDir, 'uploads', 2);
     await spoil(path, at + 60);
     const { findings } = await check(place);
     expect(findings[0]).toMatchObject({
@@ -242,7 +277,7 @@ describe('fsck of a collector', () => {
 
   test('P5 I-C2 takes a commit that came back after a rollback without what is lost; a rebuild gives the same catalog', async () => {
     const place = await lab();
-    const store = await openCollector(place.dir, place.world.ports());
+    const store = await openWhole(place.dir, place.world.ports());
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');
     const { agent, world } = place;
@@ -256,13 +291,17 @@ describe('fsck of a collector', () => {
       ]),
     );
     expect(
-      await vault.intake.commit(agent.agentId, withoutVersions(early.bytes, [0]), world.clock.now),
+      await vault.intake.commit(
+        agent.agentId,
+        withoutVersions(early.bytes, [0], agent.signKey),
+        world.clock.now,
+      ),
     ).toMatchObject({ type: 'accepted' });
     await store.close();
     expect(await check(place)).toEqual({ findings: [], faults: 0 });
     const before = await catalogRows(place.vaultDir);
     rmSync(join(place.vaultDir, 'catalog'), { recursive: true });
-    await (await openCollector(place.dir, world.ports())).close();
+    await (await openWhole(place.dir, world.ports())).close();
     expect(await catalogRows(place.vaultDir)).toEqual(before);
   });
 
@@ -270,13 +309,13 @@ describe('fsck of a collector', () => {
     const place = await lab();
     const older = join(temporaryFolder(), 'older');
     cpSync(place.dir, older, { recursive: true });
-    let store = await openCollector(place.dir, place.world.ports());
+    let store = await openWhole(place.dir, place.world.ports());
     const [vault] = store.vaults();
     if (vault === undefined) throw new Error('no vault');
     await place.agent.back(vault, [place.agent.directory('/d/new')]);
     const head = vault.log.treeHead();
     await store.close();
-    store = await openCollector(older, place.world.ports());
+    store = await openWhole(older, place.world.ports());
     expect(await store.vaults()[0]?.log.judgeHead(head)).toBe('ahead');
     await store.close();
     expect((await check({ ...place, dir: older })).findings).toEqual([]);

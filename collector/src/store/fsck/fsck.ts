@@ -1,14 +1,19 @@
 import { join } from 'node:path';
 import { AliquotError } from '@aliquot/proto';
-import { isForeseen } from '@aliquot/shared/cli/unexpected';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import { FolderError } from '@aliquot/shared/durable/errors';
+import type { FilePort } from '@aliquot/shared/durable/file-port';
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { checkDataFolder } from '@aliquot/shared/folder/data-folder';
 import { lockDirectory } from '@aliquot/shared/folder/lock';
-import type { Hasher } from '@aliquot/shared/hashing/hasher';
+import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
+import { listRecordFiles } from '@aliquot/shared/records/folder';
 import { HashPool } from '../../hashing/hash-pool.ts';
-import { readIdentity, readVault, vaultFolders } from '../collector.ts';
+import { readIdentity } from '../collector.ts';
 import type { Finding } from '../fsck-finding.ts';
+import { packFormat } from '../packs/pack-format.ts';
+import type { VaultIdentity } from '../vault/vault-parts.ts';
+import { readVault, vaultFolders } from '../vault-folder.ts';
 import type { CheckOptions, FsckSummary } from './check-options.ts';
 import { VaultCheck } from './fsck-vault.ts';
 
@@ -35,14 +40,18 @@ export async function fsckCollector(dir: string, options: CheckOptions): Promise
       return undefined;
     },
   );
-  const hasher = new HashPool();
+  const hasher = options.hasher === undefined ? new HashPool() : undefined;
   try {
-    return await new Fsck(dir, options, lock === undefined, hasher).run();
+    const prover = options.hasher ?? hasher ?? hereHasher;
+    return await new Fsck(dir, options, lock === undefined, prover).run();
   } finally {
-    await hasher.close();
+    await hasher?.close();
     await lock?.release();
   }
 }
+
+/** How often a vault is looked at whose packs are removed meanwhile. */
+const MOST_ROUNDS = 3;
 
 class Fsck {
   readonly #dir: string;
@@ -105,12 +114,16 @@ class Fsck {
     });
   }
 
-  async #attempt<T>(where: string, run: () => Promise<T>): Promise<T | undefined> {
+  async #attempt<T>(
+    where: string,
+    run: () => Promise<T>,
+    tell = this.#tell,
+  ): Promise<T | undefined> {
     try {
       return await run();
     } catch (error) {
       if (!(error instanceof AliquotError)) throw error;
-      this.#tell({
+      tell({
         code: 'folder',
         severity: 'error',
         what: error.message,
@@ -123,17 +136,79 @@ class Fsck {
 
   async #vault(dir: string, identity: SigningKey): Promise<void> {
     this.#summary.vaults += 1;
-    const vault = await this.#attempt(dir, () => readVault(this.#options.files, dir, identity));
-    if (vault === undefined) return;
-    const check = new VaultCheck(dir, vault, {
+    const found = await this.#attempt(dir, () => readVault(this.#options.files, dir, identity));
+    if (found === undefined) return;
+    const { vault, faults } = found;
+    for (const { where, why } of faults)
+      this.#tell({
+        ...{ code: 'folder', severity: 'warning', what: why, where },
+        remedy: 'hand the vault over again: aliquot vault add',
+      });
+    if (this.#live) {
+      await this.#besideCollector(dir, vault);
+      return;
+    }
+    const check = this.#checkOf(dir, vault, this.#tell);
+    await this.#attempt(dir, () => check.run()).finally(() => this.#count(check));
+  }
+
+  /**
+   * A collector may remove packs while they are read, after it has copied what lives in them: then
+   * what was found says nothing, and the vault is looked at once more.
+   */
+  async #besideCollector(dir: string, vault: VaultIdentity): Promise<void> {
+    const packs = () => packNumbers(this.#options.files, join(dir, 'packs'));
+    for (let round = 1; ; round += 1) {
+      const found: Finding[] = [];
+      const before = await packs();
+      const tell = (finding: Finding) => void found.push(finding);
+      const check = this.#checkOf(dir, vault, tell);
+      let failure: unknown;
+      try {
+        await this.#attempt(dir, () => check.run(), tell);
+      } catch (error) {
+        failure = error;
+      }
+      const after = await packs();
+      const went = before.some((pack) => !after.includes(pack));
+      if (went && round < MOST_ROUNDS) continue;
+      if (went) {
+        this.#tell({
+          code: 'packs-rewritten',
+          severity: 'info',
+          what: 'packs were removed while they were read, three times: what follows may be of that',
+          where: dir,
+          remedy: 'run fsck again when collection rests, or while the collector is stopped',
+        });
+      }
+      for (const finding of found) this.#tell(finding);
+      this.#count(check);
+      if (failure !== undefined) throw failure;
+      return;
+    }
+  }
+
+  #checkOf(dir: string, vault: VaultIdentity, tell: (finding: Finding) => void): VaultCheck {
+    return new VaultCheck(dir, vault, {
       ...this.#options,
       hasher: this.#hasher,
       live: this.#live,
-      tell: this.#tell,
+      tell,
     });
-    await this.#attempt(dir, () => check.run()).finally(() => {
-      for (const key of ['packs', 'bytes', 'items', 'commits', 'repaired'] as const)
-        this.#summary[key] += check.counts[key];
-    });
+  }
+
+  #count({ counts }: VaultCheck): void {
+    for (const key of ['packs', 'bytes', 'items', 'commits', 'repaired'] as const)
+      this.#summary[key] += counts[key];
+  }
+}
+
+/** None where the folder cannot be listed: that is told when it is checked. */
+async function packNumbers(files: FilePort, dir: string): Promise<readonly number[]> {
+  try {
+    return [...(await listRecordFiles(files, dir, packFormat)).keys()];
+  } catch (error) {
+    if (!(error instanceof AliquotError)) throw error;
+    return [];
   }
 }

@@ -1,10 +1,18 @@
 import type { VaultId } from '@aliquot/proto';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { RecordReader } from '@aliquot/shared/records/reader';
-import { FileCheck, nameOf, newestOf, RESTORE, type RecordChecks } from '../check-records.ts';
+import {
+  type CheckedRecord,
+  FileCheck,
+  nameOf,
+  newestOf,
+  RESTORE,
+  type RecordChecks,
+} from '../check-records.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { decodeFileEnd, type HistoryFileKind, historyFormat } from './history-format.ts';
 import { type HistoryPoint, historyStart } from './history-log.ts';
+import { mendedPayload } from './history-scan.ts';
 
 export interface HistoryChecks extends RecordChecks {
   readonly vaultId: VaultId;
@@ -95,13 +103,14 @@ class HistoryCheck {
     let ended: number | undefined;
     for await (const item of check.records((kind) => (kind === 'end' ? 'give' : 'prove'))) {
       const { header, offset } = item;
-      if (item.type === 'damage') {
+      const found = item.type === 'record' ? item : await this.#mended(number, item);
+      if (header === undefined || found === undefined) {
         const what = `${nameOf(header?.kind ?? 'record')} that was durable is broken`;
         this.#error('record-broken', what, number, offset);
       } else if (ended !== undefined)
         this.#error('record-broken', 'a record stands behind the end of its file', number, offset);
-      else if (item.header.kind === 'end')
-        ended = decodeFileEnd(item.payload ?? new Uint8Array(0)) ?? -1;
+      else if (header.kind === 'end')
+        ended = decodeFileEnd(found.payload ?? new Uint8Array(0)) ?? -1;
       else {
         records += 1;
         this.#end = { file: number, offset: item.end };
@@ -128,6 +137,21 @@ class HistoryCheck {
     this.#records += records;
   }
 
+  /** A record of which one bit has rotted; nothing is lost of it. */
+  async #mended(
+    file: number,
+    { header, offset }: CheckedRecord<HistoryFileKind>,
+  ): Promise<{ readonly payload: Uint8Array | undefined } | undefined> {
+    if (header === undefined) return undefined;
+    const place = { file, offset, length: header.length };
+    const { payload, isBroken } = await mendedPayload(this.#reader, place, header);
+    if (isBroken) return undefined;
+    const what = `one bit of ${nameOf(header.kind)} has rotted; its SHA-256 proves what it was`;
+    const remedy = 'check the disk; the collector goes on with it, and nothing is lost';
+    this.#tell('header-damaged', what, file, offset, remedy, 'warning');
+    return { payload };
+  }
+
   #error(
     code: Finding['code'],
     what: string,
@@ -145,9 +169,10 @@ class HistoryCheck {
     file: number,
     offset: number | undefined,
     remedy: string,
+    severity: Finding['severity'] = 'error',
   ): void {
     const path = this.#reader.path(file);
     const where = offset === undefined ? path : `${path}, byte ${offset}`;
-    this.#checks.tell({ code, severity: 'error', what, where, remedy });
+    this.#checks.tell({ code, severity, what, where, remedy });
   }
 }

@@ -21,7 +21,8 @@ historyLogConformance('disk', () => {
     rot: async ({ file, offset, length }) => {
       const bytes = readFileSync(pathOf(dir, file));
       const at = offset + 52 + Math.floor(length / 2);
-      bytes[at] = bytes.readUInt8(at) ^ 1;
+      // Two bits: one would be mended.
+      bytes[at] = bytes.readUInt8(at) ^ 3;
       writeFileSync(pathOf(dir, file), bytes);
     },
   };

@@ -1,13 +1,15 @@
 import type { VaultId } from '@aliquot/proto';
+import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
-import { RecordReader } from '@aliquot/shared/records/reader';
+import { type ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
-import { StoreError } from '../errors.ts';
+import { isDamaged, StoreError } from '../errors.ts';
 import { writing } from '../record-fault.ts';
 import {
   encodeFileEnd,
+  FILE_END_BYTES,
   HISTORY_FILE_BYTES,
   type HistoryFileKind,
   historyFormat,
@@ -26,6 +28,7 @@ import {
   brokenHistory,
   checkOwners,
   checkSequence,
+  mendedPayload,
   orCorrupt,
   replayFiles,
 } from './history-scan.ts';
@@ -55,6 +58,8 @@ export class DiskHistory implements HistoryLog {
   #inspectedEnd: HistoryPoint = historyStart;
   #filling: Filling | undefined;
   #isClosed = false;
+  /** Records that were found to be damaged beyond one bit: to look for it takes a while. */
+  readonly #hopeless = new Set<string>();
 
   private constructor(
     reader: RecordReader<HistoryFileKind>,
@@ -95,7 +100,8 @@ export class DiskHistory implements HistoryLog {
 
   /**
    * The files as they lie, for fsck: nothing is cut, made or synced, and appending is a mistake.
-   * Ends at `end`, where fsck found the records to end: a collector may be writing at the same time.
+   * Ends at `end`, where fsck found the records to end: a collector may be writing at the same
+   * time.
    */
   static async inspect(
     dir: string,
@@ -151,9 +157,51 @@ export class DiskHistory implements HistoryLog {
       return new StoreError('STORE_DAMAGED', `${says}; aliquot fsck tells what it concerns`);
     };
     if (this.#reader.sizeOf(file) === undefined) throw damaged('is gone with its file');
-    const { header, payload } = await this.#reader.read({ file, offset }, length);
+    const { header, payload } = await this.#reader
+      .read({ file, offset }, length)
+      .catch((error: unknown) => this.#near({ file, offset, length }, error));
     if (header.kind === 'end') throw damaged('is another one than the catalog says');
     return { kind: header.kind, payload };
+  }
+
+  async mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean> {
+    const log = this.#writable();
+    const { file, offset, length } = place;
+    const header = log.sizeOf(file) === undefined ? undefined : await log.readHeader(place);
+    const isOther =
+      length !== record.payload.length ||
+      log.sizeOf(file) === undefined ||
+      // Behind the end of an older file stands nothing that could be in the way.
+      (file === log.lastNumber && offset >= log.end().offset) ||
+      (header !== undefined && !equalBytes(header.digest, sha256(record.payload)));
+    if (isOther) return false;
+    await writing(log, () => log.rewrite(place, record));
+    this.#hopeless.delete(nameOf(place));
+    return true;
+  }
+
+  async shortFiles(): Promise<readonly HistoryPoint[]> {
+    this.#checkOpen();
+    const short: HistoryPoint[] = [];
+    for (const { number: file, size } of this.#reader.files()) {
+      if (file === this.#reader.lastNumber) continue;
+      const offset = size - FILE_END_BYTES;
+      const end = offset < 0 ? undefined : await this.#reader.readHeader({ file, offset });
+      if (end?.kind !== 'end') short.push({ file, offset: size });
+    }
+    return short;
+  }
+
+  /** A record of which one bit is wrong; throws what was met where more has rotted. */
+  async #near(place: HistoryPlace, error: unknown): Promise<ReadRecord<HistoryFileKind>> {
+    if (!isDamaged(error) || this.#hopeless.has(nameOf(place))) throw error;
+    const header = await this.#reader.readHeader(place);
+    if (header?.length === place.length) {
+      const { payload, isBroken } = await mendedPayload(this.#reader, place, header);
+      if (!isBroken) return { header, payload };
+    }
+    this.#hopeless.add(nameOf(place));
+    throw error;
   }
 
   async *replay(from: HistoryPoint): AsyncGenerator<HistoryItem> {
@@ -183,7 +231,9 @@ export class DiskHistory implements HistoryLog {
       ({ type, header, offset }) => {
         // The header of a file may rot: what it said is known from the other files.
         if (offset < FILE_HEADER_BYTES) return;
-        if (type === 'damage' || header === undefined)
+        // A replay does not come by what the catalog knows, and judges what it comes by.
+        if (type === 'damage' && offset < known.offset) return;
+        if (header === undefined)
           throw brokenHistory(log, file, offset, 'a record that was durable is broken');
         if (isEnded)
           throw brokenHistory(log, file, offset, 'a record stands behind the end of the file');
@@ -210,6 +260,10 @@ export class DiskHistory implements HistoryLog {
   #checkOpen(): void {
     if (this.#isClosed) throw new StoreError('STORE_CLOSED', 'this history is closed');
   }
+}
+
+function nameOf({ file, offset }: HistoryPoint): string {
+  return `${file} ${offset}`;
 }
 
 function endOf(places: readonly HistoryPlace[]): HistoryPoint | undefined {

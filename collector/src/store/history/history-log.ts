@@ -1,5 +1,12 @@
-/** What happened. Drops and sweeps come later, as kinds of their own. */
-export type HistoryKind = 'uploads' | 'references' | 'commit' | 'event';
+/** What happened. */
+export type HistoryKind =
+  | 'uploads'
+  | 'references'
+  | 'commit'
+  | 'event'
+  | 'expired'
+  | 'dropped'
+  | 'swept';
 
 /** A record of the history. */
 export interface HistoryRecord {
@@ -29,6 +36,8 @@ export interface HistoryItem extends HistoryRecord {
   readonly place: HistoryPlace;
   /** Just behind it: where a replay goes on that has taken it in. */
   readonly end: HistoryPoint;
+  /** The payload is not what it was, and proves nothing. */
+  readonly isBroken?: boolean;
 }
 
 /** Before everything. */
@@ -74,10 +83,11 @@ export interface HistoryOpening {
  *
  * **Errors.** `append` is all or nothing. After `STORE_NO_SPACE` the log is as it was; after
  * `STORE_FAILED` only reads and `close` are of use: open it again at `synced`, with `discard`. A
- * record that was durable and is broken, a file that is missing, renamed, doubled or another
- * vault's is `STORE_CORRUPT`, naming file, offset and the way out: what follows it could not be
- * judged. `read` throws `STORE_DAMAGED` when no such record stands at the place: then the catalog
- * does not fit, or the record has rotted since.
+ * record of which only the payload is broken is replayed as it is, and marked; one wrong bit is
+ * mostly mended. Where not even its header says what stood there, or a file is missing, renamed,
+ * doubled or another vault's, that is `STORE_CORRUPT`, naming file, offset and the way out: what
+ * follows it could not be judged. `read` throws `STORE_DAMAGED` when no such record stands at the
+ * place: then the catalog does not fit, or the record has rotted since.
  *
  * **An object store** is a tenant whose batches wait in memory until `sync` puts them as one object
  * under the next number (`file`), with `offset` counting within it; only if no such object exists
@@ -111,8 +121,17 @@ export interface HistoryLog {
   read(place: HistoryPlace): Promise<HistoryRecord>;
 
   /**
-   * All records that begin at `from` or behind it, oldest first, each proved. `from` is the end of
-   * a record, or `historyStart`.
+   * Writes a record again, durably, where one stood that is damaged. False where it cannot have
+   * been this one.
+   */
+  mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean>;
+
+  /** Where files end that have lost their end, though others follow them: by their last bytes. */
+  shortFiles(): Promise<readonly HistoryPoint[]>;
+
+  /**
+   * All records that begin at `from` or behind it, oldest first, each proved or marked as broken.
+   * `from` is the end of a record, or `historyStart`.
    */
   replay(from: HistoryPoint): AsyncIterable<HistoryItem>;
 

@@ -1,8 +1,15 @@
-import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { RecordHeader } from '@aliquot/shared/records/format';
+import { nearPayload } from '@aliquot/shared/records/near-payload';
 import type { RecordReader } from '@aliquot/shared/records/reader';
-import { StoreError } from '../errors.ts';
+import { isDamaged, StoreError } from '../errors.ts';
 import { decodeFileEnd, type HistoryFileKind } from './history-format.ts';
-import { compareHistory, type HistoryItem, type HistoryPoint } from './history-log.ts';
+import {
+  compareHistory,
+  type HistoryItem,
+  type HistoryPlace,
+  type HistoryPoint,
+} from './history-log.ts';
 
 type HistoryReader = RecordReader<HistoryFileKind>;
 
@@ -34,7 +41,7 @@ export async function orCorrupt<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+    if (!isDamaged(error)) throw error;
     throw new StoreError('STORE_CORRUPT', error.message, { cause: error });
   }
 }
@@ -75,6 +82,17 @@ export function checkSequence(files: HistoryReader, durable: HistoryPoint): void
     );
 }
 
+/** What stands in place of a payload that is damaged; itself, where one wrong bit was all. */
+export async function mendedPayload(
+  files: HistoryReader,
+  { file, offset, length }: HistoryPlace,
+  { digest }: Pick<RecordHeader<HistoryFileKind>, 'digest'>,
+): Promise<{ readonly payload: Uint8Array; readonly isBroken: boolean }> {
+  const raw = await files.readBytes(file, offset + RECORD_HEADER_BYTES, length);
+  const payload = raw.length === length ? nearPayload(raw, digest) : undefined;
+  return { payload: payload ?? raw, isBroken: payload === undefined };
+}
+
 /** See `HistoryLog.replay`: the records between two points, each file to the end that it says. */
 export async function* replayFiles(
   files: HistoryReader,
@@ -88,24 +106,28 @@ export async function* replayFiles(
     if (isLast && compareHistory({ file: number, offset: start }, end) >= 0) return;
     let isEnded = false;
     await orCorrupt(() => files.codecOf(number));
-    const options = { from: start, ...(isLast ? { to: end.offset } : {}) };
+    // What is torn was cut when the history was opened: up to its end nothing is.
+    const options = { from: start, ...(isLast ? { to: end.offset, durableTo: end.offset } : {}) };
     for await (const item of files.scanFile(number, options)) {
       const { offset } = item;
       // The header of a file may rot: what it said is known from the other files.
       if (item.type === 'damage' && offset < FILE_HEADER_BYTES) continue;
       if (item.type === 'unknown')
         throw brokenHistory(files, number, offset, `${item.why} is not known to this release`);
-      if (item.type === 'damage' || item.payload === undefined)
+      const { header } = item;
+      if (header === undefined)
         throw brokenHistory(files, number, offset, 'a record that was durable is broken');
       if (isEnded)
         throw brokenHistory(files, number, offset, 'a record stands behind the end of the file');
-      const { header, payload } = item;
-      if (header.kind === 'end') {
-        isEnded = decodeFileEnd(payload) !== undefined;
-        continue;
-      }
-      const place = { file: number, offset, length: payload.length };
-      yield { kind: header.kind, payload, place, end: { file: number, offset: item.end } };
+      const place = { file: number, offset, length: header.length };
+      const end = { file: number, offset: item.end };
+      const found =
+        item.type === 'record' && item.payload !== undefined
+          ? { payload: item.payload, isBroken: false }
+          : await mendedPayload(files, place, header);
+      const { payload, isBroken } = found;
+      if (header.kind !== 'end') yield { kind: header.kind, payload, place, end, isBroken };
+      else isEnded = isBroken || decodeFileEnd(payload) !== undefined;
     }
     if (!isLast && !isEnded)
       throw brokenHistory(files, number, files.sizeOf(number) ?? 0, 'the file has lost its end');

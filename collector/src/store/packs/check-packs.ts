@@ -40,7 +40,9 @@ export interface DamagedRow extends PackRow {
   readonly rotten: readonly number[] | undefined;
 }
 
-/** Packs that are read at once, in large runs: their bytes are hashed by the threads of the hasher. */
+/**
+ * Packs that are read at once, in large runs: their bytes are hashed by the threads of the hasher.
+ */
 const AT_ONCE = 3;
 
 /**

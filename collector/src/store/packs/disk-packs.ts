@@ -173,6 +173,14 @@ export class DiskPacks implements PackStore {
     await this.#reader.codecOf(pack);
   }
 
+  closeNewest(): Promise<void> {
+    return this.#inTurn(async (log) => {
+      if (this.#growing === undefined || this.#growing.index.count === 0) return;
+      await log.rotate();
+      this.#growing = undefined;
+    });
+  }
+
   remove(pack: number): Promise<void> {
     return this.#inTurn(async (log) => {
       if (log.sizeOf(pack) === undefined) return;

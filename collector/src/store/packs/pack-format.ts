@@ -102,6 +102,11 @@ export function indexPayloadBytes(items: number): number {
   return COUNT_BYTES + items * INDEX_ROW_BYTES;
 }
 
+/** Bytes behind the items of a closed pack: its index and its end. */
+export function closingBytes(items: number): number {
+  return RECORD_HEADER_BYTES + indexPayloadBytes(items) + END_BYTES;
+}
+
 /**
  * The rows of an index, one by one; `undefined` unless they are as many as the pack's end says and
  * name records that lie end to end from the pack's header to where the index begins. The caller has

@@ -4,7 +4,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { FileError } from '@aliquot/shared/durable/errors';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { RecordReader } from '@aliquot/shared/records/reader';
-import { StoreError } from '../errors.ts';
+import { isDamaged, StoreError } from '../errors.ts';
 import { isItem, type PackKind } from './pack-format.ts';
 import { type OpenIndex, packRows } from './pack-rows.ts';
 import { type RunSource, readRuns } from './pack-runs.ts';
@@ -54,7 +54,7 @@ export class PackReading {
         try {
           return await alone(item);
         } catch (error) {
-          if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+          if (!isDamaged(error)) throw error;
           return undefined;
         }
       },

@@ -1,7 +1,7 @@
 import { asChunkId } from '@aliquot/proto';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
-import { StoreError } from '../errors.ts';
+import { isDamaged, StoreError } from '../errors.ts';
 import {
   decodeEnd,
   decodeIndex,
@@ -140,7 +140,7 @@ async function soundRecord(
   try {
     return await packs.read({ file, offset }, length);
   } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
+    if (!isDamaged(error)) throw error;
     return undefined;
   }
 }

@@ -1,7 +1,9 @@
 import type { ChunkId, StoredKind } from '@aliquot/proto';
 import type { PiecesHeld } from './slab-pieces.ts';
 
-/** A stored item before it has a place: that its bytes are what id and kind say, the caller proved. */
+/**
+ * A stored item before it has a place: that its bytes are what id and kind say, the caller proved.
+ */
 export interface PackItem {
   readonly id: ChunkId;
   readonly kind: StoredKind;
@@ -103,9 +105,9 @@ export interface PackOpening {
  * **Repetition.** `put` stores what it is given, also an id that it holds: who may spare that asks
  * the catalog. `sync` with nothing to do costs nothing. Removing what is not there does nothing.
  *
- * **Concurrency.** Any calls may overlap. `put`, `sync` and `remove` take effect in the order of
- * the calls; reads run beside them. An item that is read while its pack is removed comes whole or
- * as damaged.
+ * **Concurrency.** Any calls may overlap. `put`, `sync`, `closeNewest` and `remove` take effect in
+ * the order of the calls; reads run beside them. An item that is read while its pack is removed
+ * comes whole or as damaged.
  *
  * **Errors.** `put` is all or nothing. After `STORE_NO_SPACE` the store is as it was and may be
  * used on; after `STORE_FAILED` only reads and `close` are of use: open it again with the extents
@@ -116,16 +118,17 @@ export interface PackOpening {
  * renamed, doubled, of a later release; and so does an opening of the newest one. Else an opening
  * throws for trouble with the medium only.
  *
- * **Slabs** may lack pieces, and their ids cover the hashes of pieces only: a record's plan of proof
- * (`slabPlan`) says what is hashed of one. The same slab may lie in two places with other holes.
+ * **Slabs** may lack pieces, and their ids cover the hashes of pieces only: a record's plan of
+ * proof (`slabPlan`) says what is hashed of one. The same slab may lie in two places with other
+ * holes.
  *
  * **An object store** is a tenant without growing packs: it holds what is put in memory, so that it
- * can be read at once, and `sync` puts the whole as one object, a closed pack byte for byte, that is
- * never appended to or renamed. A number is kept from being given twice by an empty object beside
- * the newest pack that was removed. `collector/testing/store/object-packs.ts` is that tenant over a
- * folder.
- * **PostgreSQL** is another: a pack is a row of a table of packs, its items rows of a second, `sync`
- * commits the transaction that `put` has been filling, and numbers come from a sequence.
+ * can be read at once, and `sync` puts the whole as one object, a closed pack byte for byte, that
+ * is never appended to or renamed. A number is kept from being given twice by an empty object
+ * beside the newest pack that was removed. `collector/testing/store/object-packs.ts` is that tenant
+ * over a folder. **PostgreSQL** is another: a pack is a row of a table of packs, its items rows of
+ * a second, `sync` commits the transaction that `put` has been filling, and numbers come from a
+ * sequence.
  */
 export interface PackStore {
   readonly capabilities: PackCapabilities;
@@ -150,9 +153,9 @@ export interface PackStore {
   salvage(id: ChunkId, place: Place): Promise<Uint8Array | undefined>;
 
   /**
-   * What `read` gives, of many, in the order of the question; what lies near is read together, a few
-   * runs ahead. The headers are proved and the bytes are not: whoever opens an item proves it anyway,
-   * and asks `read` for one that has rotted.
+   * What `read` gives, of many, in the order of the question; what lies near is read together, a
+   * few runs ahead. The headers are proved and the bytes are not: whoever opens an item proves it
+   * anyway, and asks `read` for one that has rotted.
    */
   readRuns(items: readonly PlacedItem[]): AsyncIterable<PackRun>;
 
@@ -162,12 +165,16 @@ export interface PackStore {
   /**
    * The items whose records begin at `from` or behind it, as they lie, some thousand at a time:
    * from the pack's own index, or from its records where it has none. Reads no bytes of a closed
-   * pack that has one, but of slabs with holes which those are. Throws `STORE_DAMAGED` when the pack is not there.
+   * pack that has one, but of slabs with holes which those are. Throws `STORE_DAMAGED` when the
+   * pack is not there.
    */
   rows(pack: number, from?: number): AsyncIterable<readonly PackRow[]>;
 
   /** Throws, as `rows`, when what lies in a pack's place is another one: by its first bytes. */
   look(pack: number): Promise<void>;
+
+  /** Closes the pack that grows: what is put next goes into another one. */
+  closeNewest(): Promise<void>;
 
   /** Takes a pack away, whatever it holds: the caller has proved that nothing needs it. */
   remove(pack: number): Promise<void>;

@@ -1,5 +1,8 @@
 import {
+  decodeSlab,
+  encodeSlab,
   FormatError,
+  pieceOf,
   SLAB_HEADER_BYTES,
   type SlabOutline,
   type StoredKind,
@@ -56,4 +59,25 @@ function outlineIn(head: Uint8Array): SlabOutline | undefined {
     if (error instanceof FormatError) return undefined;
     throw error;
   }
+}
+
+/**
+ * A slab that proves, with holes where a piece does not live: a bit is set in `live` for each that
+ * does, from piece 0 on. Its id stays the same. The slab itself where there is nothing to take out,
+ * and where nothing would be left.
+ */
+export function thinnedSlab(bytes: Uint8Array, live: Uint8Array): Uint8Array {
+  const slab = decodeSlab(bytes);
+  let [left, taken] = [0, 0];
+  const pieces = Array.from({ length: slab.count }, (_, index) => {
+    const piece = pieceOf(slab, index);
+    const lives = ((live[index >>> 3] ?? 0) >>> (index & 7)) & 1;
+    if (piece.sealed === undefined || lives === 1) {
+      left += piece.sealed === undefined ? 0 : 1;
+      return piece;
+    }
+    taken += 1;
+    return { ...piece, sealed: undefined };
+  });
+  return left === 0 || taken === 0 ? bytes : encodeSlab(pieces);
 }

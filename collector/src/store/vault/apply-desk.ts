@@ -10,13 +10,12 @@ import {
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { verifyDiagnosisRequest } from '@aliquot/shared/diagnosis/sealed';
-import { verifyPolicy } from '@aliquot/shared/keys/policy';
+import { verifyPolicy, verifyRules } from '@aliquot/shared/keys/policy';
 import { isNumberFree, verifySettings } from '@aliquot/shared/keys/settings';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
-import { offered, offersRow } from '../catalog/desk.ts';
+import { offered, offersRow, policyRow } from '../catalog/desk.ts';
 import type { Registry } from '../catalog/registry.ts';
-import { values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type { Effect } from './effect.ts';
 
@@ -29,19 +28,22 @@ function bad(why: string): StoreError {
 
 /**
  * A policy that is signed, and newer than the newest; two operators at once cannot both set one.
+ * What it lets go of only who is certified for retention may change.
  */
 export function admitPolicy(
   { desk }: Registry,
   descriptor: VaultDescriptorBody,
   event: Event<'policySet'>,
 ): undefined {
-  const { revision } = verifyPolicy(descriptor, event, event.timeMs);
+  const body = verifyPolicy(descriptor, event, event.timeMs);
+  const { revision } = body;
   if (revision <= desk.newest)
     throw bad(
       `policy ${desk.newest} was set meanwhile: look at it with \`aliquot policy get\`, and set yours again`,
     );
   if (!isNumberFree(revision, event.timeMs))
     throw bad(`policy ${revision} is numbered too high: nothing could follow it`);
+  verifyRules(descriptor, body, event.certificate, desk.rules, event.timeMs);
   return undefined;
 }
 
@@ -119,9 +121,10 @@ export function admitPromotion(
 }
 
 export function applyPolicy(change: CatalogChange, event: Event<'policySet'>, leaf: Place): Effect {
-  const { revision } = decodePolicyBody(event.policy.body);
-  change.put(keys.policy(revision), values.u64(leaf.leafIndex));
-  return (live) => live.desk.setPolicy(revision, leaf.leafIndex);
+  const { revision, rules } = decodePolicyBody(event.policy.body);
+  const policy = { leafIndex: leaf.leafIndex, setAtMs: leaf.timeMs, rules };
+  change.put(keys.policy(revision), policyRow(policy));
+  return (live) => live.desk.setPolicy(revision, policy);
 }
 
 export function applySettings(

@@ -13,7 +13,9 @@ import type { CatalogChange } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import {
+  type DroppedNext,
   decodeHead,
+  type EarlierVersion,
   encodeHead,
   type HeadRow,
   type KnownVersion,
@@ -153,12 +155,9 @@ async function mergeVersions(
 ): Promise<{ readonly trunk: LineageRow; readonly sums: Sums }> {
   const [source, known] = await Promise.all([lineageRow(change, from), lineageRow(change, into)]);
   const target = known ?? newLineage(sums.histories);
-  const receipts = [target.lastReceiptMs, source?.lastReceiptMs].filter(
-    (time) => time !== undefined,
-  );
-  const lastReceiptMs = receipts.length === 0 ? undefined : Math.max(...receipts);
+  const newest = (source?.lastReceiptMs ?? -1) > (target.lastReceiptMs ?? -1) ? source : target;
   const merged = source === undefined ? target : await mergeFiles(change, source.number, target);
-  const trunk = { ...merged, lastReceiptMs };
+  const trunk = { ...merged, lastReceiptMs: newest?.lastReceiptMs, afterMs: newest?.afterMs };
   change.del(keys.lineage(from));
   change.put(keys.lineage(into), values.lineage(trunk));
   return {
@@ -225,7 +224,12 @@ async function mergeResults(
   }
 }
 
-/** Makes one chain of two of one file, in the order of its versions; the newest alone is live. */
+/**
+ * Makes one chain of two of one file, in the order of its versions; the newest alone is live. What
+ * took a version's place and was dropped since took it at its own time. Of more that were dropped
+ * in a row nobody knows the times of those behind the first: what the other history has from
+ * between them counts as current until the next one that is left. So it stays longer, not shorter.
+ */
 async function mergeChains(
   versions: FileVersions,
   one: KnownVersion,
@@ -233,16 +237,38 @@ async function mergeChains(
 ): Promise<void> {
   const all = [...(await chainFrom(versions, one)), ...(await chainFrom(versions, other))];
   all.sort((a, b) => (isLater(a, b) ? 1 : -1));
-  for (const [at, version] of all.entries()) await versions.setEarlier(version, all[at - 1]);
+  let before: KnownVersion | undefined;
+  let replacedBy: DroppedNext | undefined;
+  for (const version of all) {
+    if (isDropped(version)) replacedBy ??= version;
+    else {
+      await versions.setEarlier(version, before, replacedBy);
+      [before, replacedBy] = [version, undefined];
+    }
+  }
   for (const head of [one, other])
-    if (head !== all.at(-1) && head.kind !== 'gone' && head.kind !== 'result')
+    if (head !== before && head.kind !== 'gone' && head.kind !== 'result')
       await versions.setLive(head, false);
 }
 
-async function chainFrom(versions: FileVersions, head: KnownVersion): Promise<KnownVersion[]> {
-  const chain: KnownVersion[] = [];
-  for (let at: KnownVersion | undefined = head; at !== undefined; at = await versions.earlier(at))
+function isDropped(version: KnownVersion | DroppedNext): version is DroppedNext {
+  return !('kind' in version);
+}
+
+/** The versions of a file, and what took the place of one of them and was dropped since. */
+async function chainFrom(
+  versions: FileVersions,
+  head: KnownVersion,
+): Promise<(KnownVersion | DroppedNext)[]> {
+  const chain: (KnownVersion | DroppedNext)[] = [head];
+  for (
+    let at: EarlierVersion | undefined = await versions.earlier(head);
+    at !== undefined;
+    at = await versions.earlier(at)
+  ) {
+    if (at.replacedBy !== undefined) chain.push(at.replacedBy);
     chain.push(at);
+  }
   return chain;
 }
 
@@ -252,7 +278,7 @@ async function lineageRow(change: CatalogChange, id: LineageId): Promise<Lineage
 }
 
 /** The order of a file's versions: time, then place in the log. */
-function isLater(a: KnownVersion, b: KnownVersion): boolean {
+function isLater(a: DroppedNext, b: DroppedNext): boolean {
   return (a.timeMs - b.timeMs || a.leafIndex - b.leafIndex || a.slot - b.slot) > 0;
 }
 

@@ -2,10 +2,6 @@ import {
   type ChunkId,
   type CommitHash,
   type CommitHeader,
-  decodeEpochOpeningBody,
-  decodeTreeHeadBody,
-  type EventBody,
-  encodeSigned,
   ID_BYTES,
   type LineageId,
   MAX_SLAB_PIECES,
@@ -19,27 +15,20 @@ import {
   type VersionBlock,
 } from '@aliquot/proto';
 import type { CommitRows } from '@aliquot/shared/commit/rows';
-import { coversLoss } from '@aliquot/shared/log/continuation';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { keys } from '../catalog/catalog-keys.ts';
-import { newLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
+import { type LineageRow, newLineage, noSums, type Sums } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { ExactSum } from '../catalog/exact-sum.ts';
 import { isSet, setBit } from '../catalog/item-row.ts';
 import type { NamedContents, NamedSlab } from '../catalog/named-contents.ts';
 import { idName } from '../catalog/reference-walk.ts';
-import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import type { HeadRow } from '../catalog/version-rows.ts';
-import type { ReportedHead } from '../vault-records.ts';
-import { approveAgent, ended, enrolAgent, expectAgent, putAgents } from './apply-agents.ts';
-import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
-import { applyAcknowledged, applyChainHead, applyDecided, applyForked } from './apply-fork.ts';
-import { applyFilesGone } from './apply-gone.ts';
+import { applyChainHead } from './apply-fork.ts';
 import { itemRowOf } from './apply-items.ts';
-import type { Effect, LeafPlace } from './effect.ts';
+import { type Effect, IDLE, type LeafPlace } from './effect.ts';
 import { FileVersions } from './file-versions.ts';
-import { addGroup, endGroup, memberRow } from './groups.ts';
 import { own } from './own-items.ts';
 
 /*
@@ -47,9 +36,8 @@ import { own } from './own-items.ts';
  * through here, with the same inputs, so that the catalog is one function of the history (I-C2).
  */
 
-const IDLE: Effect = () => undefined;
-
-async function sumsOf(change: CatalogChange): Promise<Sums> {
+/** The sums as a change leaves them. */
+export async function sumsOf(change: CatalogChange): Promise<Sums> {
   const row = await change.get(keys.sums);
   return row === undefined ? noSums : read.sums(row);
 }
@@ -95,8 +83,8 @@ async function applyPlainSizes(
 }
 
 /**
- * Notes pieces of slabs that nothing had referred to before; answers with the sum of their plaintext
- * bytes as the references state them.
+ * Notes pieces of slabs that nothing had referred to before; answers with the sum of their
+ * plaintext bytes as the references state them.
  */
 async function applyNamedPieces(
   change: CatalogChange,
@@ -124,8 +112,9 @@ async function applyNamedPieces(
   return uniqueBytes;
 }
 
-function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
-  change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.place, type));
+/** The leaf of a record, with what its place in the tree changes. */
+export function applyLeaf(change: CatalogChange, type: 'commit' | 'event', leaf: LeafPlace): void {
+  change.put(keys.leaf(leaf.leafIndex), values.leaf(leaf.place, type, leaf.bytes));
   for (const node of leaf.nodes)
     change.put(keys.node(node.level, node.index), Buffer.from(node.hash));
 }
@@ -140,7 +129,8 @@ export async function applyLeafOnly(
   change.put(keys.sums, values.sums(withLeaf(await sumsOf(change), leaf)));
 }
 
-function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
+/** The sums with one leaf more. */
+export function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
   return {
     ...sums,
     leaves: leaf.leafIndex + 1,
@@ -149,9 +139,11 @@ function withLeaf(sums: Sums, leaf: LeafPlace): Sums {
 }
 
 export interface AcceptedCommit {
-  readonly header: CommitHeader;
+  readonly header: Pick<CommitHeader, 'agentId' | 'chainId' | 'sequence'>;
   readonly hash: CommitHash;
   readonly rows: CommitRows;
+  /** Versions that its agent declared lost. */
+  readonly lostVersions: number;
   /** What they refer to. */
   readonly contents: NamedContents;
   /** Whose one set holds what it refers to. */
@@ -170,7 +162,9 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   applyLeaf(change, 'commit', leaf);
   const head = { chainId: header.chainId, sequence: header.sequence, hash: commit.hash };
   const { receivedAtMs } = commit.receiptBody;
-  const line = { head, leafIndex: leaf.leafIndex, receivedAtMs, receipt: commit.receipt };
+  const { timeMs: receiptMs } = leaf;
+  const { receipt } = commit;
+  const line = { head, leafIndex: leaf.leafIndex, receivedAtMs: receiptMs, receipt };
   change.put(keys.line(header.agentId, branchId), values.chain(line));
   change.put(
     keys.link(header.agentId, head),
@@ -178,7 +172,7 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   );
   const tellHead = await applyChainHead(change, header.agentId, lineageId, { head, branchId });
 
-  const versions = commit.rows.lacking;
+  const versions = commit.lostVersions;
   const lost = { sequence: header.sequence, versions, timeMs: leaf.timeMs };
   if (versions > 0) change.put(keys.lost(header.agentId, leaf.leafIndex), values.lost(lost));
   const uniqueBytes =
@@ -189,13 +183,14 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   const before =
     lineageBefore === undefined ? newLineage(known.histories) : read.lineage(lineageBefore);
   const versionsOf = new FileVersions(change, before.number);
-  const afterMs = before.lastReceiptMs ?? commit.earliestMs;
+  const afterMs = lowerBound(before, receiptMs, commit.earliestMs);
   const counts = await applyVersions(versionsOf, commit, afterMs);
   const lineage = {
     number: before.number,
     files: before.files + counts.files,
     bytes: before.bytes + counts.bytes,
-    lastReceiptMs: receivedAtMs,
+    lastReceiptMs: receiptMs,
+    afterMs,
   };
   change.put(keys.lineage(branchId), values.lineage(lineage));
 
@@ -218,6 +213,18 @@ export async function applyCommit(change: CatalogChange, commit: AcceptedCommit)
   };
 }
 
+/**
+ * The newest receipt of a line that bears another time than its next one, which bears `receiptMs`.
+ */
+function lowerBound(
+  { lastReceiptMs, afterMs }: LineageRow,
+  receiptMs: number,
+  earliestMs: number | undefined,
+): number | undefined {
+  if (lastReceiptMs === undefined) return earliestMs;
+  return lastReceiptMs < receiptMs ? lastReceiptMs : afterMs;
+}
+
 /** The chunks that versions name themselves: what pages say was noted when they were proved. */
 function chunksNamedBy({ lists }: NamedContents): References['refs'][number][] {
   const refs = lists.flatMap(({ depth, refs }) => (depth === 0 ? refs : []));
@@ -234,7 +241,7 @@ interface Counts {
 /** Enters each version as the newest of its file, at its time. */
 async function applyVersions(
   versions: FileVersions,
-  { rows, receiptBody, leaf: { leafIndex } }: AcceptedCommit,
+  { rows, leaf: { leafIndex, timeMs: receiptMs } }: AcceptedCommit,
   afterMs: number | undefined,
 ): Promise<Counts> {
   const [bytes, rawBytes] = [new ExactSum(), new ExactSum()];
@@ -251,7 +258,7 @@ async function applyVersions(
       while (rows.blocks[block]?.rows !== of);
       [columns, known] = [of, heads[block]];
     }
-    const claimed = clampVersionTime(of.capturedMs[place] ?? 0, afterMs, receiptBody.receivedAtMs);
+    const claimed = clampVersionTime(of.capturedMs[place] ?? 0, afterMs, receiptMs);
     const [kind, size] = [rowKind(of, place), of.sizes[place] ?? 0];
     if (kind === 'result') {
       const resultId = idAt(of, place) as ResultId;
@@ -294,106 +301,4 @@ function idAt({ ids }: VersionBlock, place: number): Uint8Array {
 
 function liveFiles(kind: HeadRow['kind'] | undefined): number {
   return kind === 'file' ? 1 : 0;
-}
-
-/** An audit event; `rows` are the agents as they stand. */
-export async function applyEvent(
-  change: CatalogChange,
-  event: EventBody,
-  leaf: LeafPlace,
-  registry: Registry,
-): Promise<Effect> {
-  applyLeaf(change, 'event', leaf);
-  let sums = withLeaf(await sumsOf(change), leaf);
-  const opening =
-    event.type === 'epochOpened' ? decodeEpochOpeningBody(event.opening.body) : undefined;
-  if (opening !== undefined) sums = { ...sums, logEpoch: opening.logEpoch };
-  change.put(keys.sums, values.sums(sums));
-  switch (event.type) {
-    case 'vaultAdded':
-    case 'releaseAdded':
-    case 'releaseRemoved':
-    case 'diagnosisAsked':
-      return IDLE;
-    case 'agentExpected':
-      return putAgents(change, expectAgent(event.enrolment, leaf, registry));
-    case 'agentEnrolled':
-      return putAgents(change, enrolAgent(event.enrolment, event.binding, leaf, registry));
-    case 'groupAdded':
-      return addGroup(change, event.group, leaf);
-    case 'groupEnded':
-      return endGroup(change, event.groupId, leaf, registry);
-    case 'agentPending':
-      return putAgents(change, [memberRow(event.enrolment, event.binding, leaf, 'pending')]);
-    case 'agentApproved':
-      return putAgents(change, approveAgent(event, leaf, registry));
-    case 'agentRevoked': {
-      const row = registry.row(event.agentId);
-      return putAgents(
-        change,
-        row === undefined ? [] : [ended(row, 'revoked', leaf, event.reason)],
-      );
-    }
-    case 'headReported': {
-      change.put(keys.reported(leaf.leafIndex), Buffer.from(event.agentId));
-      return (live) => live.addReported(leaf.leafIndex, reportedHeadOf(event, leaf.timeMs));
-    }
-    case 'epochOpened': {
-      change.put(keys.epoch(sums.logEpoch), values.u64(leaf.leafIndex));
-      const healed = registry
-        .reported()
-        .filter(([, { head }]) => opening !== undefined && coversLoss(opening, head));
-      for (const [leafIndex] of healed) change.del(keys.reported(leafIndex));
-      return (live) => {
-        for (const [leafIndex] of healed) live.dropReported(leafIndex);
-      };
-    }
-    case 'chainForked':
-      return applyForked(change, event, leaf);
-    case 'forkDecided': {
-      const decided = await applyDecided(change, event, leaf, sums, registry);
-      change.put(keys.sums, values.sums(decided.sums));
-      return decided.effect;
-    }
-    case 'problemsAcknowledged':
-      return applyAcknowledged(change, event, leaf, registry);
-    case 'filesGone': {
-      const gone = await applyFilesGone(change, event, leaf, sums, registry);
-      change.put(keys.sums, values.sums(gone.sums));
-      return gone.effect;
-    }
-    case 'addressesSet': {
-      change.put(keys.addresses, Buffer.from(encodeSigned(event.addresses)));
-      return (live) => {
-        live.addresses = event.addresses;
-      };
-    }
-    case 'policySet':
-      return applyPolicy(change, event, leaf);
-    case 'settingsSet':
-      return applySettings(change, event, leaf, registry);
-    case 'settingsPromoted':
-      return applyPromotion(change, event, leaf, registry);
-    case 'gcEpochAnnounced': {
-      change.put(keys.gcEpoch, values.u64(event.gcEpoch));
-      return (live) => {
-        live.gcEpoch = event.gcEpoch;
-      };
-    }
-  }
-}
-
-/** What a `headReported` event says, with the time of its leaf. */
-export function reportedHeadOf(
-  event: Extract<EventBody, { type: 'headReported' }>,
-  timeMs: number,
-): ReportedHead {
-  const { agentId, head: signedHead, collectorCertificate } = event;
-  return {
-    agentId,
-    timeMs,
-    head: decodeTreeHeadBody(signedHead.body).head,
-    signedHead,
-    collectorCertificate,
-  };
 }

@@ -1,13 +1,14 @@
-import { keys, ranges } from '../catalog/catalog-keys.ts';
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
-import { isHeld, isUnsaid } from '../catalog/item-row.ts';
+import { isHeld, isOwned, isUnsaid } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
-import { historyStart } from '../history/history-log.ts';
+import { type HistoryPoint, historyStart } from '../history/history-log.ts';
 import type { PackExtent, PackRow, PackStore } from '../packs/pack-store.ts';
 import { prefetchItems } from './apply-items.ts';
 import type { VaultCore } from './core.ts';
 import { knownHistory } from './core-load.ts';
+import { linkedAt } from './lost-commits.ts';
 import type { VaultMedia } from './media.ts';
 import { replayInto } from './replay.ts';
 
@@ -41,11 +42,28 @@ export async function catchUp(
       onUnfit?.({ type: 'pack', where: nameOf({ pack }), why: error.message });
     });
   }
+  for (const point of await core.history.shortFiles()) {
+    const why =
+      'the file has lost its end: put it back from a copy; agents send again what they have';
+    onUnfit?.({ type: 'record', where: nameOf(point), why });
+    await noteLostBehind(core, point);
+  }
   const from = await knownHistory(core.catalog);
   await replayInto(core, from, { onUnfit, nameOf });
   // Also where something was lacking before: it may have been sent again since.
   const look = isLost || core.items.lacking || from.file === historyStart.file;
   if (look) await lookForLacking(core);
+}
+
+/** Remembers the commits that stood behind the end of a file which was longer. */
+async function noteLostBehind(core: VaultCore, { file, offset }: HistoryPoint): Promise<void> {
+  for await (const [key, value] of core.catalog.scan(ranges.leaves)) {
+    const { type, place } = read.leaf(value);
+    if (type !== 'commit' || place.file !== file || place.offset < offset) continue;
+    const leafIndex = readKey.number(key);
+    const row = await linkedAt(core, leafIndex);
+    if (row !== undefined) core.noteBroken(leafIndex, row);
+  }
 }
 
 /** Packs that the catalog knows and that are not there as it knows them. */
@@ -141,6 +159,7 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
     await flushWhenFull(core);
   }
   change.del(keys.itemSums);
+  for await (const [key] of core.catalog.scan(ranges.packLive)) change.del(key);
   change.commit();
   core.catalog.note(keys.forgetting, undefined);
   await core.catalog.flush();
@@ -150,7 +169,7 @@ async function forgetPlaces(core: VaultCore): Promise<void> {
 async function lookForLacking(core: VaultCore): Promise<void> {
   for await (const [, value] of core.catalog.scan(ranges.items)) {
     const row = read.item(value);
-    if (row.owner === undefined || isHeld(row)) continue;
+    if (!isOwned(row) || isHeld(row)) continue;
     core.items.setLacking(true);
     return;
   }

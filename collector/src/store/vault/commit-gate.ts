@@ -1,8 +1,4 @@
 import {
-  type ChunkId,
-  type CollectorId,
-  type CommitHeader,
-  decodeReceiptBody,
   FormatError,
   type HeartbeatBody,
   type LineageId,
@@ -18,27 +14,22 @@ import {
 } from '@aliquot/shared/commit/commit';
 import { CommitError } from '@aliquot/shared/commit/errors';
 import { verifyHeartbeat } from '@aliquot/shared/commit/heartbeat';
-import type { SigningKey } from '@aliquot/shared/crypto/sign';
 import type { AgentCertificate } from '@aliquot/shared/keys/certificates';
 import { commitLeaf } from '@aliquot/shared/log/leaf';
-import { signReceipt } from '@aliquot/shared/log/receipt';
 import { MAX_UNDECIDED, type StoreLimits } from '../../limits.ts';
-import { noSums } from '../catalog/catalog-rows.ts';
-import { contentsOf, type NamedContents } from '../catalog/named-contents.ts';
-import { ReferenceWalk, type WalkStep } from '../catalog/reference-walk.ts';
 import { type Refused, refused, speakerOf } from '../catalog/refusal.ts';
 import type { CommitOptions, CommitOutcome } from '../vault-records.ts';
 import type { ReceiptMaker, VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
+import { makeReceipt, type ReceiptIssuer } from './make-receipt.ts';
 import type { PendingUploads } from './pending-uploads.ts';
+import { judgeRepeated } from './repeated.ts';
 import { type Route, routeOf } from './route.ts';
-
-/** Durable copies that a receipt states: this collector's disk. */
-const COPIES = 1;
+import type { Submission } from './submission.ts';
 
 /**
- * Everything about a commit that needs no store: signature, header, entries, wraps. Whether entries
- * may be missing is judged later.
+ * Everything about a commit that needs no store: signature, header, entries, wraps, and that nobody
+ * but its agent declares versions of it lost.
  */
 export function verifySubmission(
   bytes: Uint8Array,
@@ -51,7 +42,6 @@ export function verifySubmission(
       vaultId: vault.vaultId,
       agent,
       firstSubmission: true,
-      mayLackEntries: true,
       recipients,
     });
   } catch (error) {
@@ -96,61 +86,17 @@ export function judgeHeartbeat(
   }
 }
 
-export interface GateContext {
+export interface GateContext extends ReceiptIssuer {
   readonly core: VaultCore;
   readonly uploads: PendingUploads;
-  readonly vaultId: VaultId;
-  readonly collectorId: CollectorId;
-  readonly identity: SigningKey;
   readonly limits: StoreLimits;
-}
-
-/** A commit that came, while it is judged. */
-export class Submission {
-  readonly commit: VerifiedCommit;
-  readonly bytes: Uint8Array;
-  readonly contents: NamedContents;
-  #walk: ReferenceWalk;
-
-  constructor(commit: VerifiedCommit, bytes: Uint8Array) {
-    this.commit = commit;
-    this.bytes = bytes;
-    this.contents = contentsOf(commit.rows);
-    this.#walk = new ReferenceWalk(this.contents);
-  }
-
-  /**
-   * Looks at the next references, and records what was proved. Is `done` only when all of it holds
-   * at once: what the steps before the last have seen may be gone with a failure of the disk since.
-   * So the last turn looks again at everything that the commit itself names, which its size bounds.
-   */
-  async walk(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
-    const walk = this.#walk;
-    let step = await this.#step(gate, lineageId);
-    if (step.type !== 'done' || !walk.paused) return step;
-    this.#walk = new ReferenceWalk(this.contents);
-    do step = await this.#step(gate, lineageId);
-    while (step.type === 'more');
-    return step;
-  }
-
-  async #step(gate: GateContext, lineageId: LineageId): Promise<WalkStep> {
-    const { core, uploads } = gate;
-    const source = core.items.referenceSource(ownedOrPending(gate, lineageId));
-    const step = await this.#walk.step(source);
-    const proved = this.#walk.takeProved();
-    if (proved === undefined) return step;
-    await uploads.appendTo(core, lineageId);
-    await core.appendReferences(lineageId, proved);
-    return step;
-  }
 }
 
 /**
  * Judges a submission and, when it is accepted, appends it. Runs in the vault's queue: what it
- * checks cannot change before the commit becomes visible. One that refers to very much is judged in
- * several turns, between which others have theirs: `unfinished` until the last. The receipt must
- * not leave before the next sync (I-C1).
+ * checks cannot change before the commit becomes visible. One that refers to very much is
+ * `unfinished` until its references have been walked, beside the queue. The receipt must not leave
+ * before the next sync (I-C1).
  */
 export async function judgeCommit(
   gate: GateContext,
@@ -165,8 +111,9 @@ export async function judgeCommit(
   if ('type' in speaker) return speaker;
   const { row } = speaker;
 
-  const repeated = await earlierReceipt(core, commit);
-  if (repeated !== undefined) return repeated;
+  const { agentId, chainId, sequence } = header;
+  const link = await core.link(agentId, { chainId, sequence, hash });
+  if (link !== undefined) return judgeRepeated(gate, submission, link, row.lineageId);
   const route = await routeOf(core, row.lineageId, header, hash);
   const unrouted = routeRefusal(gate, commit, route);
   if (unrouted !== undefined || route.type === 'unknown-parent')
@@ -182,14 +129,6 @@ export async function judgeCommit(
     }
   }
 
-  const { lacking } = commit.rows;
-  if (lacking > 0 && !precedesLoss(header, core.head)) {
-    return refused(
-      'bad-commit',
-      `commit ${header.sequence} arrives without ${lacking} of its entries, and this log lost nothing since`,
-    );
-  }
-
   const live = core.registry.lineage(route.branchId)?.bytes ?? 0n;
   const claimed = live + contents.bytes;
   if (claimed > gate.limits.branchBytes) {
@@ -200,78 +139,37 @@ export async function judgeCommit(
     );
   }
 
-  const walked = await submission.walk(gate, row.lineageId);
+  const walked = await submission.walked(core, row.lineageId);
   if (walked.type === 'missing') return walked;
   if (walked.type === 'bad') return refused('bad-commit', walked.why);
   if (walked.type === 'more') return { type: 'unfinished' };
 
   await gate.uploads.appendTo(core, row.lineageId);
   if (route.type === 'opens') await recordFork(core, commit, route.branchId, nowMs);
-  const leaf = commitLeaf(hash, core.leafTime(nowMs));
+  const lossHash = commit.loss?.hash;
+  const lacking = commit.loss?.lacking ?? [];
+  const leaf = commitLeaf(header.agentId, hash, core.leafTime(nowMs), lossHash);
   const { lineageId, enrolledAtMs } = row;
   const earliestMs = route.parentReceivedMs ?? enrolledAtMs;
   const accepted = {
     header,
     hash,
-    ...{ rows: commit.rows, contents },
+    ...{ rows: commit.rows, lostVersions: commit.lostVersions, contents },
     lineageId,
     branchId: route.branchId,
     earliestMs,
   };
   let answer: { receipt: Signed; head: TreeHead } | undefined;
   const receiptFor: ReceiptMaker = (leafIndex, head) => {
-    const receiptBody = {
-      version: 1 as const,
-      vaultId: gate.vaultId,
-      collectorId: gate.collectorId,
-      agentId: header.agentId,
-      chainId: header.chainId,
-      sequence: header.sequence,
-      commitHash: hash,
-      receivedAtMs: core.leafTime(nowMs),
-      leafIndex,
-      head,
-      copies: COPIES,
-    };
-    const receipt = signReceipt(gate.identity, receiptBody);
-    answer = { receipt, head };
-    return { receipt, receiptBody };
+    const place = { receivedAtMs: core.leafTime(nowMs), leafIndex, head, lossHash };
+    const made = makeReceipt(gate, header, hash, place);
+    answer = { receipt: made.receipt, head };
+    return made;
   };
   const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
   if (answer === undefined) throw new TypeError('no receipt was made');
   const addedBytes = Number(contents.bytes);
-  return { type: 'accepted', ...answer, leafIndex, repeated: false, addedBytes };
-}
-
-/**
- * Whether the log lost its tail after this commit was made: only then can versions of it be gone
- * that once had a receipt, and only then may it come without them, so that the chain can go on. A
- * commit that names no head was made before any.
- */
-export function precedesLoss(header: CommitHeader, current: TreeHead): boolean {
-  return (header.treeHead?.logEpoch ?? noSums.logEpoch) < current.logEpoch;
-}
-
-/** The very receipt that this commit got before, if it did. */
-async function earlierReceipt(
-  core: VaultCore,
-  { header, hash }: VerifiedCommit,
-): Promise<CommitOutcome | undefined> {
-  const link = await core.link(header.agentId, {
-    chainId: header.chainId,
-    sequence: header.sequence,
-    hash,
-  });
-  if (link === undefined) return undefined;
-  const { receipt } = await core.storedCommit(link.leafIndex);
-  return {
-    type: 'accepted',
-    receipt,
-    leafIndex: link.leafIndex,
-    head: decodeReceiptBody(receipt.body).head,
-    repeated: true,
-    addedBytes: 0,
-  };
+  return { type: 'accepted', ...answer, lacking, leafIndex, repeated: false, addedBytes };
 }
 
 /** Why a commit can go nowhere, if it cannot. */
@@ -322,16 +220,4 @@ async function recordFork(
     { type: 'chainForked', timeMs: nowMs, agentId, at: { chainId, sequence, hash } },
     nowMs,
   );
-}
-
-function ownedOrPending({ core, uploads }: GateContext, lineageId: LineageId) {
-  return async (ids: readonly ChunkId[]) => {
-    const rows = await core.items.owned(lineageId, ids);
-    return rows.map((row, index) => {
-      const id = ids[index];
-      return (
-        row ?? (id !== undefined && uploads.has(lineageId, id) ? ('uploaded' as const) : undefined)
-      );
-    });
-  };
 }

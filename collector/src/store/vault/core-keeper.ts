@@ -1,9 +1,10 @@
 import type { LineageId, TreeHead, VaultDescriptorBody } from '@aliquot/proto';
-import { endWith } from '@aliquot/shared/cli/unexpected';
 import { isRebuild } from '@aliquot/shared/derived/errors';
+import { endWith } from '@aliquot/shared/durable/unexpected';
 import { Serial } from '@aliquot/shared/serial';
 import { FLUSH_CHANGES } from '../catalog/catalog-store.ts';
 import { leavesDoubt, StoreError } from '../errors.ts';
+import { followCorrections } from './apply-clock.ts';
 import type { VaultCore } from './core.ts';
 import type { VaultMedia } from './media.ts';
 import { type CoreOpening, openCore } from './open-core.ts';
@@ -165,9 +166,13 @@ export class CoreKeeper {
 
   /** Makes durable what a lineage's next commit relies on, beside the queue. */
   async settleUploads(lineageId: LineageId): Promise<void> {
+    if (await this.isUnsettled(lineageId)) await this.#syncData();
+  }
+
+  /** Whether a lineage's next commit relies on what is not durable yet. */
+  async isUnsettled(lineageId: LineageId): Promise<boolean> {
     const { durablePuts, returnedPuts } = (await this.ready()).items;
-    const relied = Math.max(this.uploads.reliesOn(lineageId), returnedPuts);
-    if (relied > durablePuts) await this.#syncData();
+    return Math.max(this.uploads.reliesOn(lineageId), returnedPuts) > durablePuts;
   }
 
   /** For use inside a job: syncs and flushes when much waits for it. */
@@ -177,6 +182,27 @@ export class CoreKeeper {
     // A failure opens the core again; the next caller hears of it.
     else if (unsyncedBytes >= UNSYNCED_BYTES) this.#syncData().catch((met) => endWith(met));
     if (this.#isFull(core)) await this.#flushNow(core);
+  }
+
+  /** Makes durable what was put before this call, beside the queue. */
+  settleData(): Promise<void> {
+    return this.#syncData();
+  }
+
+  /** For use inside a job: syncs, and writes the catalog. */
+  flushHere(core: VaultCore): Promise<void> {
+    return this.#flushNow(core);
+  }
+
+  /** Makes a catalog that is behind again from history and packs, while everybody waits. */
+  makeAgain(): Promise<void> {
+    return this.do(async (core) => {
+      if (!core.isBehind) return;
+      await this.#flushNow(core);
+      followCorrections(core.catalog, core.registry);
+      await core.catalog.clear();
+      await this.#reopen();
+    });
   }
 
   /** Syncs, and writes the catalog. */

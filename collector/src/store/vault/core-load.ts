@@ -16,11 +16,17 @@ import { isRebuild } from '@aliquot/shared/derived/errors';
 import { LogError } from '@aliquot/shared/log/errors';
 import { leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { type ItemSums, noItems, noSums, type Sums } from '../catalog/catalog-rows.ts';
+import {
+  type BrokenRow,
+  type ItemSums,
+  noItems,
+  noSums,
+  type Sums,
+} from '../catalog/catalog-rows.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { Registry } from '../catalog/registry.ts';
 import { read } from '../catalog/row-codec.ts';
-import { StoreError } from '../errors.ts';
+import { isDamaged, passedOver, StoreError } from '../errors.ts';
 import {
   compareHistory,
   type HistoryLog,
@@ -30,7 +36,7 @@ import {
 } from '../history/history-log.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
 import type { ReportedHead } from '../vault-records.ts';
-import { reportedHeadOf } from './apply.ts';
+import { reportedHeadOf } from './apply-event.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { VaultMedia } from './media.ts';
 
@@ -56,6 +62,8 @@ interface Media {
 export interface Parts extends Media {
   readonly registry: Registry;
   readonly damaged: Set<string>;
+  /** By leaf: accepted commits whose records cannot be read. */
+  readonly broken: Map<number, BrokenRow>;
   readonly openings: readonly Opening[];
   readonly log: MerkleLog;
   readonly sums: Sums;
@@ -106,13 +114,12 @@ export async function knownPacks(catalog: CatalogStore): Promise<Map<number, num
 }
 
 /**
- * Whether this says that the catalog does not fit history and packs, or itself: then it is made again from
- * them. Everything else that stops an opening is the disk's, or a fault of ours, and costs no
- * catalog.
+ * Whether this says that the catalog does not fit history and packs, or itself: then it is made
+ * again from them. Everything else that stops an opening is the disk's, or a fault of ours, and
+ * costs no catalog.
  */
 export function isUnfitCatalog(error: unknown): boolean {
-  if (error instanceof StoreError)
-    return error.code === 'STORE_CATALOG' || error.code === 'STORE_DAMAGED';
+  if (error instanceof StoreError) return error.code === 'STORE_CATALOG' || isDamaged(error);
   if (error instanceof LogError)
     return error.code === 'LOG_NODE_MISSING' || error.code === 'LOG_RANGE';
   // A row that points at another record, or whose bytes are no certificate.
@@ -181,7 +188,7 @@ export async function load({ history, packs, catalog }: Media): Promise<Parts> {
         'STORE_CATALOG',
         `leaf ${leafIndex} reports no head; run aliquot fsck --repair`,
       );
-    return reportedHeadOf(event, leaf.timeMs);
+    return reportedHeadOf(event, { leafIndex, timeMs: leaf.timeMs });
   });
   const openings: Opening[] = [];
   for await (const [key, value] of catalog.scan(ranges.epochs)) {
@@ -202,10 +209,13 @@ export async function load({ history, packs, catalog }: Media): Promise<Parts> {
   const damaged = new Set<string>();
   for await (const [key] of catalog.scan(ranges.damaged))
     damaged.add(Buffer.from(asChunkId(readKey.damaged(key))).toString('latin1'));
+  const broken = new Map<number, BrokenRow>();
+  for await (const [key, value] of catalog.scan(ranges.broken))
+    broken.set(readKey.noteNumber(key), read.broken(value));
   const log = await MerkleLog.open(nodeStore(catalog), sums.leaves);
   await proveTree(history, catalog, log);
   return {
-    ...{ history, packs, catalog, registry, damaged, openings, log, sums, items },
+    ...{ history, packs, catalog, registry, damaged, broken, openings, log, sums, items },
     lacking: (await catalog.get(keys.lacking)) !== undefined,
     point: await knownHistory(catalog),
     known: await knownPacks(catalog),
@@ -214,8 +224,8 @@ export async function load({ history, packs, catalog }: Media): Promise<Parts> {
 
 /**
  * The tree of the catalog ends as the history says: in it, after the newest commit, stands the root
- * of that commit's receipt, and behind it the leaves of the events since. Heads are signed over this
- * tree, and a signature is not taken back (D5). Throws `STORE_CATALOG`.
+ * of that commit's receipt, and behind it the leaves of the events since. Heads are signed over
+ * this tree, and a signature is not taken back (D5). Throws `STORE_CATALOG`.
  */
 async function proveTree(
   history: HistoryLog,
@@ -227,7 +237,15 @@ async function proveTree(
   let receipt: ReceiptBody | undefined;
   while (receipt === undefined && from > Math.max(0, size - MOST_PROVED_LEAVES)) {
     from -= 1;
-    const { type, payload } = await leafRecord(history, catalog, from);
+    const record = await leafRecord(history, catalog, from).catch(passedOver);
+    if (record === undefined) {
+      // Nothing says it but the catalog itself; the receipt before it still proves what it follows.
+      const node = await catalog.get(keys.node(0, from));
+      if (node === undefined) throw new StoreError('STORE_CATALOG', `leaf ${from} has no node`);
+      hashes.unshift(node);
+      continue;
+    }
+    const { type, payload } = record;
     const stored = type === 'commit' ? decodeStoredCommit(payload) : decodeStoredEvent(payload);
     hashes.unshift(leafHash(stored.leaf));
     if ('receipt' in stored) receipt = decodeReceiptBody(stored.receipt.body);

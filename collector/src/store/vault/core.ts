@@ -1,25 +1,30 @@
 import {
   type AgentId,
-  asChunkId,
   type ChainPoint,
   decodeLogLeaf,
   decodeStoredCommit,
   type EventBody,
   encodeEventBody,
   encodeStoredCommit,
+  encodeStoredDropped,
   encodeStoredEvent,
   encodeStoredReferences,
+  encodeStoredSwept,
   encodeStoredUploads,
   type LineageId,
   type Signed,
-  type StoredReferences,
+  type StoredCommit,
+  type StoredDropped,
+  type StoredExpired,
+  type StoredSwept,
   type StoredUploads,
   type TreeHead,
 } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys } from '../catalog/catalog-keys.ts';
-import type { LinkRow, Sums } from '../catalog/catalog-rows.ts';
+import type { BrokenRow, LinkRow, NotedMoment, Sums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import type { ProvedPages } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
@@ -29,21 +34,22 @@ import type {
   HistoryLog,
   HistoryPlace,
   HistoryPoint,
+  HistoryRecord,
 } from '../history/history-log.ts';
 import type { PackStore } from '../packs/pack-store.ts';
-import {
-  type AcceptedCommit,
-  applyCommit,
-  applyEvent,
-  applyReferences,
-  applyUploads,
-} from './apply.ts';
-import { itemRowOf, prefetchItems } from './apply-items.ts';
+import { type AcceptedCommit, applyCommit, applyReferences, applyUploads } from './apply.ts';
+import { followsCorrections } from './apply-clock.ts';
+import { applyDropped } from './apply-dropped.ts';
+import { applyEvent } from './apply-event.ts';
+import { unsaidSizes } from './apply-items.ts';
+import { applyExpired, expiredRecord } from './apply-retention.ts';
+import { applySwept } from './apply-swept.ts';
 import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
+import { type NamedVersion, sizeIn } from './named-versions.ts';
 
 /**
  * One vault as it lies in memory and on its media: history, packs, catalog, log and registry, kept
@@ -61,6 +67,13 @@ export class VaultCore {
   readonly registry: Registry;
   /** What packs hold, as the catalog knows it. */
   readonly items: HeldItems;
+  /** Accepted commits whose records cannot be read, by leaf. */
+  readonly broken: Map<number, BrokenRow>;
+  /** A replay has met damage where it said who uploaded what: commits say it then. */
+  lostUploads = false;
+  #losses = 0;
+  /** Whose commit was mended that is not in the catalog. */
+  #mendedOf: AgentId | undefined;
   readonly #writeMark: VaultMedia['writeMark'];
   #openings: readonly Opening[];
   #log: MerkleLog;
@@ -79,6 +92,7 @@ export class VaultCore {
     this.#log = parts.log;
     this.#sums = parts.sums;
     this.items = new HeldItems(parts);
+    this.broken = parts.broken;
     this.#written = { history: parts.point, packBytes: parts.packs.bytes };
   }
 
@@ -168,19 +182,7 @@ export class VaultCore {
   /** Records pages that were proved, with what is new of the sizes that they state. */
   async appendReferences(lineageId: LineageId, { pages, chunks }: ProvedPages): Promise<void> {
     const change = new CatalogChange(this.catalog);
-    const named = [...chunks].map(([name, plainSize]) => {
-      return { id: asChunkId(new Uint8Array(Buffer.from(name, 'latin1'))), plainSize };
-    });
-    await prefetchItems(change, named);
-    const fresh: typeof named = [];
-    for (const one of named)
-      if ((await itemRowOf(change, one.id)).plainSize === undefined) fresh.push(one);
-    const record: StoredReferences = {
-      lineageId,
-      pages,
-      chunks: fresh.map(({ id }) => id),
-      plainSizes: fresh.map(({ plainSize }) => plainSize),
-    };
+    const record = { lineageId, pages, ...(await unsaidSizes(change, chunks)) };
     await this.#append(
       'references',
       encodeStoredReferences(record),
@@ -188,6 +190,19 @@ export class VaultCore {
       change,
     );
     this.items.noteProved(lineageId, pages);
+  }
+
+  /** Records that versions were dropped; `named` is what their commits and events say of them. */
+  async appendDropped(dropped: StoredDropped, named: readonly NamedVersion[]): Promise<void> {
+    await this.#append('dropped', encodeStoredDropped(dropped), (change) =>
+      applyDropped(change, dropped, named, this.registry, (place) => sizeIn(this, place)),
+    );
+  }
+
+  /** Records what left a lineage's set. */
+  async appendSwept(swept: StoredSwept): Promise<void> {
+    await this.#append('swept', encodeStoredSwept(swept), (change) => applySwept(change, swept));
+    this.items.noteSwept(swept.lineageId);
   }
 
   /**
@@ -199,14 +214,15 @@ export class VaultCore {
     leaf: Uint8Array,
     record: (leafIndex: number, root: Uint8Array) => Uint8Array,
     apply: (change: CatalogChange, leaf: LeafPlace) => Promise<Effect>,
+    before: readonly HistoryRecord[] = [],
   ): Promise<number> {
     const leafIndex = this.#log.size;
     const nodes = this.stageLeaf(leaf);
     try {
       const payload = record(leafIndex, this.#log.root);
       const { timeMs } = decodeLogLeaf(leaf);
-      await this.#append(kind, payload, (change, place) =>
-        apply(change, { leafIndex, timeMs, nodes, place }),
+      await this.#appendAll([...before, { kind, payload }], (change, place) =>
+        apply(change, { leafIndex, timeMs, bytes: leaf, nodes, place }),
       );
     } catch (error) {
       await this.unstageLeaf(leafIndex);
@@ -232,21 +248,29 @@ export class VaultCore {
     });
   }
 
-  async appendEvent(event: EventBody, nowMs: number): Promise<number> {
+  /** `expired`: what a run of retention expires, where the event tells of one. */
+  async appendEvent(
+    event: EventBody,
+    nowMs: number,
+    expired: readonly StoredExpired[] = [],
+  ): Promise<number> {
     // Event and leaf bear one time, so that an agent can make the leaf of an opening again from the
-    // opening alone.
-    const timeMs = this.leafTime(nowMs);
+    // opening alone. What corrects earlier times is not held up by them.
+    const timeMs = event.type === 'clockCorrected' ? nowMs : this.leafTime(nowMs);
     const bytes = encodeEventBody({ ...event, timeMs });
     const leaf = eventLeaf(bytes, timeMs);
     const record = () => encodeStoredEvent({ event: bytes, leaf });
-    const leafIndex = await this.appendLeaf('event', leaf, record, (change, place) =>
-      applyEvent(change, event, place, this.registry),
-    );
+    const apply = async (change: CatalogChange, place: LeafPlace): Promise<Effect> => {
+      for (const one of expired) await applyExpired(change, one);
+      return applyEvent(change, event, place, this.registry);
+    };
+    const before = expired.map(expiredRecord);
+    const leafIndex = await this.appendLeaf('event', leaf, record, apply, before);
     this.noteOpening(event, leafIndex, leaf);
     return leafIndex;
   }
 
-  /** The log's time never runs backwards, whatever the clock does. */
+  /** The log's time never runs backwards, whatever the clock does: only corrections make it. */
   leafTime(nowMs: number): number {
     return Math.max(nowMs, this.#sums.lastLeafMs);
   }
@@ -283,8 +307,58 @@ export class VaultCore {
     effect?.(this.registry);
   }
 
-  seen(agentId: AgentId, nowMs: number): void {
-    this.registry.seen(agentId, nowMs);
+  /** Now, for what is noted outside of the log. */
+  moment(timeMs: number): NotedMoment {
+    return { timeMs, leaves: this.#log.size };
+  }
+
+  /** Whether commits lack anything that agents may have. */
+  get isHurt(): boolean {
+    return this.items.isAnyGone || this.broken.size > 0;
+  }
+
+  /** How often something was found lost, of commits or of what they name. */
+  get losses(): number {
+    return this.#losses + this.items.losses;
+  }
+
+  /** Remembers a commit whose record cannot be read: its agent is asked for it. */
+  noteBroken(leafIndex: number, row: BrokenRow): void {
+    if (this.broken.has(leafIndex)) return;
+    this.#losses += 1;
+    this.broken.set(leafIndex, row);
+    this.catalog.note(keys.broken(leafIndex), values.broken(row));
+  }
+
+  /** Writes the record of a commit again where it has rotted. False where it cannot be the same. */
+  async mend(leafIndex: number, stored: StoredCommit): Promise<boolean> {
+    const row = await this.catalog.get(keys.leaf(leafIndex));
+    if (row === undefined) return false;
+    const record = { kind: 'commit' as const, payload: encodeStoredCommit(stored) };
+    if (!(await this.history.mend(read.leaf(row).place, record))) return false;
+    const known = this.broken.get(leafIndex);
+    if (known?.isEntered === false) this.#mendedOf = known.agentId;
+    this.broken.delete(leafIndex);
+    this.catalog.note(keys.broken(leafIndex), undefined);
+    return true;
+  }
+
+  /**
+   * Whether a replay should enter commits that were mended: their versions are not in the catalog.
+   * Not while more of the same agent's are to be mended. Or times should follow a correction.
+   */
+  get isBehind(): boolean {
+    if (!followsCorrections(this.registry)) return true;
+    const agent = this.#mendedOf;
+    if (agent === undefined) return false;
+    return ![...this.broken.values()].some(
+      ({ agentId, isEntered }) => !isEntered && equalBytes(agentId, agent),
+    );
+  }
+
+  /** Notes that an agent has nothing more of what a commit lacks: it is not asked again. */
+  giveUp(leafIndex: number): void {
+    this.catalog.note(keys.givenUp(leafIndex), Buffer.alloc(0));
   }
 
   /** The record of one leaf. */
@@ -309,20 +383,31 @@ export class VaultCore {
    * before anything is appended (I-C13): a record that cannot be applied would keep every later
    * start from getting past it.
    */
-  async #append(
+  #append(
     kind: HistoryKind,
     payload: Uint8Array,
     apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
     change = new CatalogChange(this.catalog),
   ): Promise<void> {
-    const { places, end } = await this.history.placesOf([payload.length]);
-    const [place] = places;
+    return this.#appendAll([{ kind, payload }], apply, change);
+  }
+
+  /** The same of several, next to each other; `apply` is told where the last one stands. */
+  async #appendAll(
+    records: readonly HistoryRecord[],
+    apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
+    change = new CatalogChange(this.catalog),
+  ): Promise<void> {
+    const { places, end } = await this.history.placesOf(
+      records.map(({ payload }) => payload.length),
+    );
+    const place = places.at(-1);
     if (place === undefined) throw new TypeError('the history has no place for it');
     const effect = await apply(change, place);
     change.put(keys.checkpoint, values.point(end));
     const sums = await change.get(keys.sums);
     const after = sums === undefined ? undefined : read.sums(sums);
-    await this.history.append([{ kind, payload }]);
+    await this.history.append(records);
     this.#take(change, after, effect);
   }
 }

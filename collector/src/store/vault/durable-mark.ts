@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { hex, utf8 } from '@aliquot/shared/crypto/bytes';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { readFileIfThere, removeDurably, writeFileDurably } from '@aliquot/shared/durable/durable';
 import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
@@ -10,11 +12,15 @@ import type { PackExtent } from '../packs/pack-store.ts';
 const FILE = 'durable.json';
 const MAX_BYTES = 64 * 1024;
 const whole = z.number().int().nonnegative();
-const markFile = z.strictObject({
+const markBody = z.strictObject({
   version: z.literal(1),
+  /** The vault's folder: the mark of another vault says nothing about this one. */
+  vault: z.string(),
   history: z.strictObject({ file: whole, offset: whole }),
   packs: z.array(z.strictObject({ pack: whole, syncedBytes: whole })).max(256),
 });
+/** A wrong digit would say that more was durable than there is. */
+const markFile = z.strictObject({ mark: markBody, sha256: z.string() });
 
 /** How far history and packs are known to have been durable. */
 export interface DurableMark {
@@ -33,7 +39,13 @@ export async function readMark(files: FilePort, dir: string): Promise<DurableMar
     if (error instanceof FileError && error.code === 'FILE_TOO_LARGE') return undefined;
     throw error;
   });
-  return bytes && markFile.safeParse(jsonOf(bytes)).data; // damaged: as good as none
+  const file = bytes && markFile.safeParse(jsonOf(bytes)).data;
+  if (file?.sha256 !== (file && sumOf(file.mark))) return undefined; // damaged: as good as none
+  return file?.mark.vault === basename(dir) ? file.mark : undefined;
+}
+
+function sumOf(mark: z.infer<typeof markBody>): string {
+  return hex(sha256(utf8(JSON.stringify(mark))));
 }
 
 /**
@@ -46,7 +58,8 @@ export async function writeMark(
   { history, packs }: DurableMark,
 ): Promise<void> {
   try {
-    const text = `${JSON.stringify(markFile.parse({ version: 1, history, packs }))}\n`;
+    const mark = markBody.parse({ version: 1, vault: basename(dir), history, packs });
+    const text = `${JSON.stringify({ mark, sha256: sumOf(mark) })}\n`;
     await writeFileDurably(files, join(dir, FILE), Buffer.from(text), { mode: 0o600 });
   } catch (error) {
     if (!(error instanceof FileError)) throw error;

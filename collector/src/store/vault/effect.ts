@@ -5,10 +5,15 @@ import type { HistoryPlace } from '../history/history-log.ts';
 /** What a record of the history changes in the registry, once its change of the catalog is made. */
 export type Effect = (registry: Registry) => void;
 
+/** Of what changes nothing in memory. */
+export const IDLE: Effect = () => undefined;
+
 /** Where a leaf of the log stands, and its nodes. */
 export interface LeafPlace {
   readonly leafIndex: number;
   readonly timeMs: number;
+  /** As it is hashed. */
+  readonly bytes: Uint8Array;
   readonly nodes: readonly HashNode[];
   readonly place: HistoryPlace;
 }

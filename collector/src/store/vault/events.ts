@@ -26,12 +26,16 @@ import { hasEnded } from '../catalog/refusal.ts';
 import { decodeEarlier } from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
 import type { AgentProblemCode } from '../vault-records.ts';
+import { admitCorrection } from './admit-clock.ts';
+import { admitHold, admitRelease, admitResolution } from './admit-holds.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
+import { admitRun, admitRunApproval, admitUndo } from './apply-retention.ts';
 import type { VaultCore } from './core.ts';
 import { admitApproval, admitGroup, admitGroupEnd, admitMember } from './groups.ts';
 import { judgeHead } from './judge-head.ts';
 import { refuseBearers, refuseBorneName, refuseCloneName } from './names.ts';
+import { admitRevocation } from './revocations.ts';
 
 /**
  * Checks an event against what the vault knows before it becomes a leaf. Answers with the leaf that
@@ -72,15 +76,8 @@ function admit(
       return admitExpected(core, descriptor, event.enrolment);
     case 'agentEnrolled':
       return admitEnrolled(core, descriptor, event);
-    case 'agentRevoked': {
-      const row = core.registry.row(event.agentId);
-      if (row === undefined)
-        throw new StoreError(
-          'STORE_UNKNOWN_AGENT',
-          'no such agent in this vault; aliquot agents lists them',
-        );
-      return row.endedLeaf;
-    }
+    case 'agentRevoked':
+      return admitRevocation(core, descriptor, event);
     case 'headReported':
       return admitReported(core, descriptor, event);
     case 'epochOpened':
@@ -89,11 +86,7 @@ function admit(
       throw bad('forks are recorded by the store itself');
     case 'problemsAcknowledged': {
       const record = core.registry.record(event.agentId);
-      if (record === undefined)
-        throw new StoreError(
-          'STORE_UNKNOWN_AGENT',
-          'no such agent in this vault; aliquot agents lists them',
-        );
+      if (record === undefined) throw unknownAgent();
       if (!record.problems.some(({ code }) => isAcknowledgeable(code)))
         throw bad(`nothing is wrong with ${record.name} that could be acknowledged`);
       return undefined;
@@ -104,7 +97,10 @@ function admit(
       return admitFilesGone(core, event);
     case 'releaseAdded':
     case 'releaseRemoved':
+    case 'clockConfirmed':
       return undefined;
+    case 'clockCorrected':
+      return admitCorrection(core, descriptor, event);
     case 'addressesSet':
       return admitAddresses(core, descriptor, event);
     case 'diagnosisAsked':
@@ -115,6 +111,12 @@ function admit(
       return admitSettings(core.registry, descriptor, event);
     case 'settingsPromoted':
       return admitPromotion(core.registry, event);
+    case 'holdSet':
+      return admitHold(core, descriptor, event);
+    case 'holdResolved':
+      return admitResolution(core, descriptor, event);
+    case 'holdReleased':
+      return admitRelease(core, descriptor, event);
     case 'groupAdded':
       return admitGroup(core, descriptor, event);
     case 'groupEnded':
@@ -126,9 +128,29 @@ function admit(
         if (admitExpected(core, descriptor, enrolment, pending) !== undefined)
           throw bad('the successor in the approval is known already');
       });
-    case 'gcEpochAnnounced':
-      if (event.gcEpoch <= core.registry.gcEpoch)
-        throw bad(`epoch ${core.registry.gcEpoch} of the sweep was announced already`);
+    case 'retentionRan':
+      return admitRun(core.registry, event);
+    case 'retentionApproved':
+      return admitRunApproval(core.registry, descriptor, event);
+    case 'retentionUndone':
+      return admitUndo(core.registry, event);
+    case 'gcEpochAnnounced': {
+      const { announced } = core.registry.sweep(event.lineageId);
+      if (event.gcEpoch <= announced)
+        throw bad(`epoch ${announced} of the sweep was announced already`);
+      if (core.registry.rows().some(({ lineageId }) => equalBytes(lineageId, event.lineageId)))
+        return undefined;
+      throw unknownAgent();
+    }
+    case 'agentLost': {
+      const row = core.registry.row(event.agentId);
+      if (row === undefined) throw unknownAgent();
+      if (hasEnded(row.state)) throw bad(`nobody waits for ${row.name}: ${row.endReason}`);
+      return core.registry.lostAgent(event.agentId)?.leaves;
+    }
+    case 'agentFound':
+      if (core.registry.lostAgent(event.agentId) === undefined)
+        throw bad('nobody said that this agent is lost');
       return undefined;
   }
 }
@@ -173,6 +195,13 @@ async function* countedVersions(core: VaultCore, branchId: LineageId): AsyncGene
 /** What stays wrong until a person says that it was seen, because nothing mends it. */
 function isAcknowledgeable(code: AgentProblemCode): boolean {
   return code === 'versions-lost' || code === 'chain-clone';
+}
+
+function unknownAgent(): StoreError {
+  return new StoreError(
+    'STORE_UNKNOWN_AGENT',
+    'no such agent in this vault; aliquot agents lists them',
+  );
 }
 
 function bad(why: string): StoreError {
@@ -249,11 +278,7 @@ function admitDecision(
 ): number | undefined {
   const row = core.registry.row(event.agentId);
   const lines = core.registry.lines(event.agentId);
-  if (row === undefined || lines === undefined)
-    throw new StoreError(
-      'STORE_UNKNOWN_AGENT',
-      'no such agent in this vault; aliquot agents lists them',
-    );
+  if (row === undefined || lines === undefined) throw unknownAgent();
   const history = lines.history(event.branchId);
   if (
     history === undefined ||

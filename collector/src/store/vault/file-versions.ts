@@ -2,7 +2,8 @@ import { type FileId, ID_BYTES, type ResultId } from '@aliquot/proto';
 import { headKeys, keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import {
-  decodeEarlier,
+  type DroppedNext,
+  decodeEarlierRow,
   decodeHead,
   decodeLive,
   type EarlierVersion,
@@ -28,12 +29,15 @@ interface Bits {
   readonly bits: Uint8Array;
 }
 
-type Earlier = Map<number, EarlierVersion>;
+interface Earlier {
+  readonly earlier: Map<number, EarlierVersion>;
+  readonly alone: Map<number, number>;
+}
 
 /**
  * How one history's versions change: the newest of each file, which of them are live, and for each
- * that followed another where that one is. So the versions of a file are a chain from its newest one
- * back. Rows stay taken apart until `finish`: many versions share one.
+ * that followed another where that one is. So the versions of a file are a chain from its newest
+ * one back. Rows stay taken apart until `finish`: many versions share one.
  */
 export class FileVersions {
   readonly #change: CatalogChange;
@@ -111,14 +115,35 @@ export class FileVersions {
 
   /** What a version followed; undefined when it is the first of its file. */
   async earlier(place: VersionPlace): Promise<EarlierVersion | undefined> {
-    return (await this.#earlierAt(place)).get(place.slot % GROUP_SLOTS);
+    return (await this.#earlierAt(place)).earlier.get(place.slot % GROUP_SLOTS);
   }
 
-  /** Says what a version followed. */
-  async setEarlier(version: KnownVersion, before: KnownVersion | undefined): Promise<void> {
+  /**
+   * Says what a version followed, and what had taken that one's place, where it was dropped since.
+   */
+  async setEarlier(
+    version: KnownVersion,
+    before: KnownVersion | undefined,
+    replacedBy?: DroppedNext,
+  ): Promise<void> {
     const row = await this.#earlierAt(version);
-    if (before === undefined) row.delete(version.slot % GROUP_SLOTS);
-    else followed(row, version, before);
+    if (before === undefined) row.earlier.delete(version.slot % GROUP_SLOTS);
+    else followed(row, version, before, replacedBy);
+  }
+
+  /** Says that nothing is left before a version. */
+  async setAlone(version: KnownVersion): Promise<void> {
+    const { earlier, alone } = await this.#earlierAt(version);
+    const inGroup = version.slot % GROUP_SLOTS;
+    earlier.delete(inGroup);
+    alone.set(inGroup, version.timeMs);
+  }
+
+  /** Forgets what a version followed: it is dropped. */
+  async forget(place: VersionPlace): Promise<void> {
+    const { earlier, alone } = await this.#earlierAt(place);
+    earlier.delete(place.slot % GROUP_SLOTS);
+    alone.delete(place.slot % GROUP_SLOTS);
   }
 
   /** Writes what has gathered. Nothing else may be asked of it then. */
@@ -149,7 +174,7 @@ export class FileVersions {
     let group = this.#earlier.get(name);
     if (group === undefined) {
       const key = keys.earlier(this.#history, place.leafIndex, groupOf(place.slot));
-      group = { key, row: new Map() };
+      group = { key, row: nothingEarlier() };
       this.#earlier.set(name, group);
     }
     return group.row;
@@ -161,7 +186,8 @@ export class FileVersions {
     if (known !== undefined) return known.row;
     const key = keys.earlier(this.#history, place.leafIndex, groupOf(place.slot));
     const stored = await this.#change.get(key);
-    const group = { key, row: stored === undefined ? new Map() : decodeEarlier(stored) };
+    const row = stored === undefined ? nothingEarlier() : decodeEarlierRow(stored);
+    const group = { key, row };
     this.#earlier.set(name, group);
     return group.row;
   }
@@ -206,10 +232,21 @@ export function runOf(files: readonly FileId[]): Uint8Array {
   return run;
 }
 
-function followed(row: Earlier, version: KnownVersion, before: KnownVersion): void {
+function nothingEarlier(): Earlier {
+  return { earlier: new Map(), alone: new Map() };
+}
+
+function followed(
+  { earlier, alone }: Earlier,
+  version: KnownVersion,
+  before: KnownVersion,
+  replacedBy?: DroppedNext,
+): void {
   const { timeMs, leafIndex, slot, kind } = before;
   const inGroup = version.slot % GROUP_SLOTS;
-  row.set(inGroup, { timeMs, leafIndex, slot, kind, followedMs: version.timeMs });
+  alone.delete(inGroup);
+  const followedMs = version.timeMs;
+  earlier.set(inGroup, { timeMs, leafIndex, slot, kind, followedMs, replacedBy });
 }
 
 function setBit({ bits }: Bits, { slot }: VersionPlace, live: boolean): void {

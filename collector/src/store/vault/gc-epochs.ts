@@ -1,19 +1,21 @@
-import type { AgentId, ChainId } from '@aliquot/proto';
+import type { AgentId, ChainId, LineageId } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import {
+  type AnswerWait,
+  type AwaitedAgent,
+  type AwaitedLine,
+  awaitedOf,
+  countedAnswer,
+} from '../../collection/answers.ts';
 import { heldName } from '../branch-id.ts';
-import type { Line } from '../catalog/agent-lines.ts';
+import type { AgentLines, Line } from '../catalog/agent-lines.ts';
 import { keys } from '../catalog/catalog-keys.ts';
+import type { AgentRow } from '../catalog/catalog-rows.ts';
 import { hasEnded } from '../catalog/refusal.ts';
 import { values } from '../catalog/row-codec.ts';
 import type { SweepWait } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
-
-/**
- * The next epoch of the sweep. The clock's milliseconds, so that an epoch which went with a log's
- * lost tail is not announced again: an agent may have answered that one.
- */
-export function nextGcEpoch(core: VaultCore, nowMs: number): number {
-  return Math.max(core.registry.gcEpoch + 1, Math.floor(nowMs));
-}
 
 /**
  * Notes that a chain has answered `epoch`, if it is some line's newest. Any other has nothing to
@@ -26,12 +28,14 @@ export function noteLearned(
   chainId: ChainId,
   epoch: number,
 ): void {
+  const lineageId = registry.row(agentId)?.lineageId;
   const lines = registry.lines(agentId);
   const line = lines?.all().find((one) => lines.speaksFor(chainId, one));
   if (
     line === undefined ||
-    epoch > registry.gcEpoch ||
-    epoch <= registry.learned(agentId, line, sums.logEpoch)
+    lineageId === undefined ||
+    epoch > registry.sweep(lineageId).announced ||
+    epoch <= countedAnswer(registry.answered(agentId, line), sums.logEpoch)
   )
     return;
   const learned = { epoch, logEpoch: sums.logEpoch, branchId: line.branchId };
@@ -40,69 +44,78 @@ export function noteLearned(
 }
 
 /**
- * Every line of commits that may still refer to what `epoch` drops (I-C11): its newest chain has
- * not answered. Answers given before the log was reopened say nothing about commits that were lost
- * with its tail, so they do not count. An agent that holds a head which the log has lost waits
- * whatever it answered.
+ * Every line of a lineage that may still refer to what a sweep for `epoch` takes (I-C11), and why
+ * it does; whom and what that concerns is decided in `collection/answers.ts`.
  */
-export function sweepWaitsFor(core: VaultCore, epoch: number): SweepWait[] {
-  const waits: SweepWait[] = [];
-  const { registry } = core;
-  const { logEpoch } = core.sums;
-  const newestOpening = core.openings.at(-1)?.leafIndex ?? 0;
-  const rolledBack = new Set(
-    registry.reported().map(([, { agentId }]) => Buffer.from(agentId).toString('hex')),
-  );
-  for (const { agentId, name, lineageId, state, expectedLeaf } of registry.rows()) {
-    const lines = registry.lines(agentId);
-    if (lines === undefined || hasEnded(state)) continue;
-    const behind = rolledBack.has(Buffer.from(agentId).toString('hex'));
-    const reasonFor = (line: Line): string | undefined => {
-      if (behind) return 'holds a head that the log has lost: aliquot log reopen';
-      if (!lines.speaksFor(line.row.head.chainId, line))
-        return 'shares its chain with another line until it goes on under its own';
-      const answered = registry.learned(agentId, line, logEpoch);
-      if (answered >= epoch) return undefined;
-      return answered === 0
+export function sweepWaitsFor(core: VaultCore, lineageId: LineageId, epoch: number): SweepWait[] {
+  const rolledBack = new Set(core.registry.reported().map(([, { agentId }]) => hex(agentId)));
+  return core.registry.rows().flatMap((row): SweepWait[] => {
+    const lines = core.registry.lines(row.agentId);
+    if (lines === undefined || !equalBytes(row.lineageId, lineageId)) return [];
+    const agent = awaitedAgent(core, row, lines, rolledBack.has(hex(row.agentId)));
+    return awaitedOf(agent, epoch).map(({ line, wait }) => ({
+      agent: row.name,
+      history: line?.history ?? row.name,
+      chainId: line?.chainId,
+      reason: reasonOf(wait, line),
+    }));
+  });
+}
+
+/** A line that is waited for, as operators address it. */
+interface NamedLine extends AwaitedLine {
+  readonly history: string;
+  readonly chainId: ChainId;
+  /** The newest epoch that it has answered, whether that counts or not. */
+  readonly noted: number;
+  /** Its answer is from before this start. */
+  readonly isToBeHeard: boolean;
+}
+
+function awaitedAgent(
+  { registry, sums: { logEpoch }, openings }: VaultCore,
+  { agentId, name, lineageId, state, expectedLeaf }: AgentRow,
+  lines: AgentLines,
+  holdsLostHead: boolean,
+): AwaitedAgent<NamedLine> {
+  const named = (history: string, line: Line): NamedLine => {
+    const { chainId } = line.row.head;
+    const hasOwnChain = lines.speaksFor(chainId, line);
+    const answer = registry.answered(agentId, line);
+    const answered = countedAnswer(answer, logEpoch);
+    const isToBeHeard = answer?.isOfThisStart === false;
+    return { history, chainId, hasOwnChain, answered, noted: answer?.epoch ?? 0, isToBeHeard };
+  };
+  const trunk = lines.line(lineageId);
+  return {
+    hasEnded: hasEnded(state) || registry.lostAgent(agentId) !== undefined,
+    holdsLostHead,
+    trunk: trunk && named(name, { branchId: lineageId, row: trunk }),
+    apart: lines.apart().map(({ branchId, line, ...apart }) => {
+      const history = apart.state === 'clone' ? apart.name : heldName(name, branchId);
+      return named(history, { branchId, row: line });
+    }),
+    wasKnownAtReopening: logEpoch > 1 && expectedLeaf < (openings.at(-1)?.leafIndex ?? 0),
+    tookOver:
+      state === 'enrolled' && registry.certificate(agentId)?.enrolment.replaces !== undefined,
+  };
+}
+
+function reasonOf(wait: AnswerWait, line: NamedLine | undefined): string {
+  switch (wait) {
+    case 'holds-lost-head':
+      return 'holds a head that the log has lost: aliquot log reopen';
+    case 'shares-chain':
+      return 'shares its chain with another line until it goes on under its own';
+    case 'has-not-answered':
+      if (line?.isToBeHeard === true)
+        return `has answered epoch ${line.noted}, and was not heard since the collector started`;
+      return line === undefined || line.answered === 0
         ? 'has answered no epoch of this log yet'
-        : `has answered epoch ${answered}`;
-    };
-    const wait = (history: string, line: Line): void => {
-      const reason = reasonFor(line);
-      if (reason !== undefined)
-        waits.push({ agent: name, history, chainId: line.row.head.chainId, reason });
-    };
-    const trunk = lines.line(lineageId);
-    // It may have committed in the tail that the log lost, and have these commits yet: unless it is
-    // known only since.
-    if (trunk === undefined && logEpoch > 1 && expectedLeaf < newestOpening) {
-      waits.push({
-        agent: name,
-        history: name,
-        chainId: undefined,
-        reason: 'was known when the log lost its tail, and has committed nothing since',
-      });
-    }
-    // It may have taken over a queue whose versions rely on what its predecessor had uploaded.
-    if (
-      trunk === undefined &&
-      state === 'enrolled' &&
-      registry.certificate(agentId)?.enrolment.replaces !== undefined
-    ) {
-      waits.push({
-        agent: name,
-        history: name,
-        chainId: undefined,
-        reason: 'took the place of another agent, and has committed nothing yet',
-      });
-    }
-    if (trunk !== undefined) wait(name, { branchId: lineageId, row: trunk });
-    for (const { branchId, line, ...apart } of lines.apart()) {
-      wait(apart.state === 'clone' ? apart.name : heldName(name, branchId), {
-        branchId,
-        row: line,
-      });
-    }
+        : `has answered epoch ${line.answered}`;
+    case 'silent-since-reopening':
+      return 'was known when the log lost its tail, and has committed nothing since';
+    case 'took-over':
+      return 'took the place of another agent, and has committed nothing yet';
   }
-  return waits;
 }

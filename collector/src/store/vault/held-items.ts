@@ -1,14 +1,22 @@
 import type { ChunkId, LineageId, StoredKind } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { type Owned, standingOf } from '../../collection/one-set.ts';
 import { keys } from '../catalog/catalog-keys.ts';
-import type { ItemSums, Owned } from '../catalog/catalog-rows.ts';
+import type { ItemSums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { type ItemRow, isHeld, placesToRead, slabIn } from '../catalog/item-row.ts';
 import { idName, type ReferenceSource, type SlabState } from '../catalog/reference-walk.ts';
 import { read, values } from '../catalog/row-codec.ts';
-import { StoreError } from '../errors.ts';
-import type { PackExtent, PackItem, PackStore } from '../packs/pack-store.ts';
+import { isDamaged } from '../errors.ts';
+import {
+  comparePlaces,
+  type PackExtent,
+  type PackItem,
+  type PackStore,
+  type Place,
+} from '../packs/pack-store.ts';
 import { piecesIn } from '../packs/slab-pieces.ts';
-import { applyItems, itemRowOf } from './apply-items.ts';
+import { applyGone, applyItems, itemRowOf } from './apply-items.ts';
 import type { Parts } from './core-load.ts';
 import { ownedBy } from './own-items.ts';
 
@@ -22,8 +30,9 @@ interface SentItems {
 }
 
 /**
- * What a vault's packs hold, as the catalog knows it: where items lie, which are damaged or lacking,
- * how much is durable. A part of the core: what changes something does not overlap, but for `sync`.
+ * What a vault's packs hold, as the catalog knows it: where items lie, which are damaged or
+ * lacking, how much is durable. A part of the core: what changes something does not overlap, but
+ * for `sync`.
  */
 export class HeldItems {
   readonly #packs: PackStore;
@@ -38,11 +47,16 @@ export class HeldItems {
   readonly known: Map<number, number>;
   /** Packs that are there and cannot be read. */
   readonly unread = new Set<number>();
+  /** Packs of which the catalog knows nothing any more, because they are about to be removed. */
+  readonly #leaving = new Set<number>();
   /** How often something was put; and how many of these puts are durable. */
   #puts = 0;
   #durablePuts = 0;
   /** The newest put that may hold again what lineages own and had lost. */
   #returnedPuts = 0;
+  #losses = 0;
+  /** By lineage: how often a sweep took something out of its set. */
+  readonly #sweeps = new Map<string, number>();
 
   constructor({ packs, catalog, damaged, items, lacking, known }: Parts) {
     this.#packs = packs;
@@ -89,9 +103,36 @@ export class HeldItems {
     return this.#damaged.has(idName(id));
   }
 
+  /**
+   * How often something was found lacking or damaged: what was owned before may not be held now.
+   */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  /** Something left a lineage's set: what was owned before may not be now. */
+  noteSwept(lineageId: LineageId): void {
+    this.#sweeps.set(hex(lineageId), this.#sweptOf(lineageId) + 1);
+  }
+
+  /**
+   * How often something may have left a lineage's set: found lost, whoever owns it, or swept. What
+   * is swept of another one's says nothing of it.
+   */
+  shrunk(lineageId: LineageId): number {
+    return this.#losses + this.#sweptOf(lineageId);
+  }
+
+  #sweptOf(lineageId: LineageId): number {
+    return this.#sweeps.get(hex(lineageId)) ?? 0;
+  }
+
   /** Remembers that an item's bytes have rotted: asked for again at the next upload. */
   setDamaged(id: ChunkId): void {
-    if (!this.isDamaged(id)) this.#provedSince.clear();
+    if (!this.isDamaged(id)) {
+      this.#provedSince.clear();
+      this.#losses += 1;
+    }
     this.#damaged.add(idName(id));
     this.#catalog.note(keys.damaged(id), Buffer.alloc(0));
   }
@@ -133,20 +174,22 @@ export class HeldItems {
   ): (Owned | undefined)[] {
     return owned.map((one, index) => {
       const id = ids[index];
-      if (one === undefined || id === undefined || this.isDamaged(id)) return undefined;
-      if (items !== undefined && !isHeld(items[index])) return undefined;
-      if (one !== 'referenced' || !this.#isAnyGone) return one;
-      return this.#provedSince.has(ownedName(lineageId, id)) ? one : 'uploaded';
+      if (one === undefined || id === undefined) return undefined;
+      const isSound = !this.isDamaged(id) && (items === undefined || isHeld(items[index]));
+      const mustProve =
+        one === 'referenced' && this.isAnyGone && !this.#provedSince.has(ownedName(lineageId, id));
+      return standingOf(one, isSound, mustProve);
     });
   }
 
   /** Notes pages of a lineage below which everything is there now. See `owned`. */
   noteProved(lineageId: LineageId, pages: readonly ChunkId[]): void {
-    if (!this.#isAnyGone) return;
+    if (!this.isAnyGone) return;
     for (const page of pages) this.#provedSince.add(ownedName(lineageId, page));
   }
 
-  get #isAnyGone(): boolean {
+  /** Whether anything that lineages own may be damaged or lacking. */
+  get isAnyGone(): boolean {
     return this.#lacking || this.#damaged.size > 0;
   }
 
@@ -158,24 +201,35 @@ export class HeldItems {
     id: ChunkId,
     row?: ItemRow,
   ): Promise<{ kind: StoredKind; bytes: Uint8Array } | undefined> {
-    const known = row ?? (await this.rows([id]))[0];
+    let known = row ?? (await this.rows([id]))[0];
     let failure: unknown;
-    for (const place of known === undefined ? [] : placesToRead(known)) {
-      try {
-        return await this.#packs.read(id, place);
-      } catch (error) {
-        if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-        failure ??= error;
+    const tried: Place[] = [];
+    while (known !== undefined) {
+      const places = placesToRead(known).filter(
+        (place) => !tried.some((one) => isSame(one, place)),
+      );
+      if (places.length === 0) break;
+      for (const place of places) {
+        try {
+          return await this.#packs.read(id, place);
+        } catch (error) {
+          if (!isDamaged(error)) throw error;
+          failure ??= error;
+          tried.push(place);
+        }
       }
+      // Its pack may have been rewritten since the caller looked where it lies (I-C25).
+      known = (await this.rows([id]))[0];
     }
-    if (failure === undefined) return undefined;
+    if (failure === undefined || !isHeld(known)) return undefined;
     this.setDamaged(id);
     throw failure;
   }
 
   /** What still proves of a slab that `read` finds damaged, with holes where it does not. */
-  async salvage(id: ChunkId, row: ItemRow): Promise<Uint8Array | undefined> {
-    if (row.kind !== 'slab') return undefined;
+  async salvage(id: ChunkId): Promise<Uint8Array | undefined> {
+    const [row] = await this.rows([id]);
+    if (row?.kind !== 'slab') return undefined;
     for (const place of placesToRead(row)) {
       const bytes = await this.#packs.salvage(id, place);
       if (bytes !== undefined) return bytes;
@@ -201,13 +255,16 @@ export class HeldItems {
     try {
       return (await this.read(id))?.bytes;
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'STORE_DAMAGED') return undefined;
+      if (isDamaged(error)) return undefined;
       throw error;
     }
   }
 
-  /** Stores items, of which `change` knows the rows; durable after the next `sync`. */
-  async put(items: readonly PackItem[], change: CatalogChange): Promise<void> {
+  /**
+   * Stores items, of which `change` knows the rows; durable after the next `sync`. Answers where
+   * they lie now.
+   */
+  async put(items: readonly PackItem[], change: CatalogChange): Promise<readonly Place[]> {
     const places = await this.#packs.put(items);
     const placed = places.flatMap((place, at) => {
       const item = items[at];
@@ -216,9 +273,24 @@ export class HeldItems {
       return [{ id, kind, place, pieces: piecesIn(kind, bytes) }];
     });
     this.#puts += 1;
-    if (this.#isAnyGone || (await fillsHoles(change, items))) this.#returnedPuts = this.#puts;
+    if (this.isAnyGone || (await fillsHoles(change, items))) this.#returnedPuts = this.#puts;
     await this.take(change, placed);
     if (this.#damaged.size > 0) for (const { id } of items) this.mended(id);
+    return places;
+  }
+
+  /**
+   * Forgets a pack, so that it can be removed as soon as the catalog is written: everything in it
+   * that anybody needs lies elsewhere too. `change` has the rows of its items.
+   */
+  async leave(change: CatalogChange, pack: number, ids: readonly ChunkId[]): Promise<void> {
+    this.#sums = await applyGone(change, pack, ids);
+    change.commit();
+    this.known.delete(pack);
+    this.#leaving.add(pack);
+    if (this.#damaged.size === 0) return;
+    const rows = await this.rows(ids);
+    for (const [at, id] of ids.entries()) if (!isHeld(rows[at])) this.mended(id);
   }
 
   /** Makes what packs hold visible; `change` has it prefetched. */
@@ -235,6 +307,7 @@ export class HeldItems {
   /** See `owned`. */
   setLacking(lacking: boolean): void {
     this.#lacking = lacking;
+    if (lacking) this.#losses += 1;
     this.#catalog.note(keys.lacking, lacking ? Buffer.alloc(0) : undefined);
   }
 
@@ -248,7 +321,8 @@ export class HeldItems {
   noteExtents(extents: readonly PackExtent[]): void {
     const change = new CatalogChange(this.#catalog);
     for (const { pack, bytes } of extents) {
-      if (this.known.get(pack) === bytes || this.unread.has(pack)) continue;
+      if (this.known.get(pack) === bytes || this.unread.has(pack) || this.#leaving.has(pack))
+        continue;
       change.put(keys.pack(pack), values.u64(bytes));
       this.known.set(pack, bytes);
     }
@@ -261,6 +335,10 @@ async function fillsHoles(change: CatalogChange, items: readonly PackItem[]): Pr
   for (const { id, kind } of items)
     if (kind === 'slab' && slabIn(await itemRowOf(change, id))?.here !== undefined) return true;
   return false;
+}
+
+function isSame(a: Place, b: Place): boolean {
+  return comparePlaces(a, b) === 0;
 }
 
 function ownedName(lineageId: LineageId, id: ChunkId): string {

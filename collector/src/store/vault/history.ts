@@ -11,19 +11,25 @@ import {
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { clampVersionTime } from '@aliquot/shared/log/version-time';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { isSet } from '../catalog/item-row.ts';
+import { countSet, isSet } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
 import {
   decodeEarlier,
+  decodeEarlierRow,
   decodeHead,
   decodeLive,
   GROUP_SLOTS,
   groupOf,
   type KnownVersion,
   type LiveRow,
+  timesIn,
+  untilOf,
 } from '../catalog/version-rows.ts';
 import { StoreError } from '../errors.ts';
+import type { OnLost } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
+import { FoundVersions, type Places } from './found-versions.ts';
+import { tellUnentered, unlessLost } from './lost-commits.ts';
 
 /** One version of interest in a commit. */
 interface Slot {
@@ -40,21 +46,33 @@ interface LiveGroup extends LiveRow {
  * The history's live versions now, grouped by commit: one range scan over which are live. Memory is
  * one commit.
  */
-export async function* liveNow(core: VaultCore, branchId: LineageId): AsyncGenerator<StateRecord> {
+export async function* liveNow(
+  core: VaultCore,
+  branchId: LineageId,
+  onLost?: OnLost,
+): AsyncGenerator<StateRecord> {
   const history = core.registry.lineage(branchId)?.number;
   if (history === undefined) return;
+  tellUnentered(core, branchId, onLost);
   let leaf: number | undefined;
   let groups: LiveGroup[] = [];
+  const found = async (leafIndex: number): Promise<StateRecord[]> => {
+    const versions = groups.reduce((sum, { bits }) => sum + countSet(bits), 0);
+    const record = await unlessLost(core, leafIndex, { versions, onLost }, () =>
+      liveRecord(core, history, leafIndex, groups),
+    );
+    return record === undefined ? [] : [record];
+  };
   for await (const [key, value] of core.catalog.scan(ranges.live(history))) {
     const { leafIndex, group } = readKey.group(key);
     if (leaf !== undefined && leafIndex !== leaf) {
-      yield await liveRecord(core, history, leaf, groups);
+      yield* await found(leaf);
       groups = [];
     }
     leaf = leafIndex;
     groups.push({ group, ...decodeLive(value) });
   }
-  if (leaf !== undefined) yield await liveRecord(core, history, leaf, groups);
+  if (leaf !== undefined) yield* await found(leaf);
 }
 
 /**
@@ -75,79 +93,35 @@ async function liveRecord(
   const slots: Slot[] = [];
   for (const [index, { group, afterMs, bits }] of groups.entries()) {
     const row = followed[index];
-    const earlier = row === undefined ? undefined : decodeEarlier(row);
+    const times = row === undefined ? undefined : timesIn(decodeEarlierRow(row));
     for (let inGroup = 0; inGroup < GROUP_SLOTS; inGroup += 1) {
       if (!isSet(bits, inGroup)) continue;
       const slot = group * GROUP_SLOTS + inGroup;
       const claimedMs = rows.entry(slot)?.capturedAtMs ?? 0;
-      const timeMs =
-        earlier?.get(inGroup)?.followedMs ?? clampVersionTime(claimedMs, afterMs, receivedAtMs);
+      const timeMs = times?.get(inGroup) ?? clampVersionTime(claimedMs, afterMs, receivedAtMs);
       slots.push({ slot, timeMs });
     }
   }
   return withSlots(record, slots);
 }
 
-/** A growing column of numbers, 8 bytes each. */
-class Column {
-  #values = new Float64Array(1024);
-  #length = 0;
-
-  push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const larger = new Float64Array(this.#length * 2);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.#length] = value;
-    this.#length += 1;
-  }
-
-  get values(): Float64Array {
-    return this.#values.subarray(0, this.#length);
-  }
-}
-
-/** Places of versions, as they are found. */
-class FoundVersions implements Places {
-  readonly #leaves = new Column();
-  readonly #slots = new Column();
-  readonly #times = new Column();
-
-  add({ leafIndex, slot, timeMs }: KnownVersion): void {
-    this.#leaves.push(leafIndex);
-    this.#slots.push(slot);
-    this.#times.push(timeMs);
-  }
-
-  get leaves(): Float64Array {
-    return this.#leaves.values;
-  }
-
-  get slots(): Float64Array {
-    return this.#slots.values;
-  }
-
-  get times(): Float64Array {
-    return this.#times.values;
-  }
-}
-
 /**
  * The history's files as they were at `atMs`: of each file the newest version not later than that,
- * unless it is "gone". Reads the rows of its versions once, in order, then each commit that is still
- * of interest. 24 bytes a file.
+ * unless it is "gone". Reads the rows of its versions once, in order, then each commit that is
+ * still of interest. 24 bytes a file.
  */
 export async function* liveAt(
   core: VaultCore,
   branchId: LineageId,
   atMs: number,
+  onLost?: OnLost,
 ): AsyncGenerator<StateRecord> {
+  tellUnentered(core, branchId, onLost);
   const found = new FoundVersions();
   for await (const { version, untilMs } of everyKnown(core, branchId))
     if (version.kind !== 'gone' && version.timeMs <= atMs && (untilMs ?? atMs + 1) > atMs)
       found.add(version);
-  yield* byCommit(core, found, 'oldest first');
+  yield* byCommit(core, found, 'oldest first', onLost);
 }
 
 /**
@@ -157,11 +131,13 @@ export async function* liveAt(
 export async function* everyVersion(
   core: VaultCore,
   branchId: LineageId,
+  onLost?: OnLost,
 ): AsyncGenerator<StateRecord> {
+  tellUnentered(core, branchId, onLost);
   const found = new FoundVersions();
   for await (const { version } of everyKnown(core, branchId))
     if (version.kind !== 'gone' || !(await isEvent(core, version.leafIndex))) found.add(version);
-  yield* byCommit(core, found, 'newest first');
+  yield* byCommit(core, found, 'newest first', onLost);
 }
 
 /**
@@ -185,7 +161,7 @@ async function* everyEarlier(
 ): AsyncGenerator<KnownUntil> {
   for await (const [, value] of core.catalog.scan(ranges.earlier(history)))
     for (const earlier of decodeEarlier(value).values())
-      if (isMeant(earlier.kind)) yield { version: earlier, untilMs: earlier.followedMs };
+      if (isMeant(earlier.kind)) yield { version: earlier, untilMs: untilOf(earlier) };
 }
 
 /** A version, and until when it was the newest. */
@@ -202,7 +178,9 @@ export async function* resultsAt(
   core: VaultCore,
   branchId: LineageId,
   atMs: number | undefined,
+  onLost?: OnLost,
 ): AsyncGenerator<StateRecord> {
+  tellUnentered(core, branchId, onLost);
   const history = core.registry.lineage(branchId)?.number;
   if (history === undefined) return;
   const found = new FoundVersions();
@@ -213,7 +191,7 @@ export async function* resultsAt(
   if (atMs !== undefined)
     for await (const { version, untilMs } of everyEarlier(core, history, isResult))
       if (version.timeMs <= atMs && (untilMs ?? 0) > atMs) found.add(version);
-  yield* byCommit(core, found, 'oldest first');
+  yield* byCommit(core, found, 'oldest first', onLost);
 }
 
 const isResult = (kind: KnownVersion['kind']): boolean => kind === 'result';
@@ -223,22 +201,18 @@ export async function* resultVersionsOf(
   core: VaultCore,
   branchId: LineageId,
   resultId: ResultId,
+  onLost?: OnLost,
 ): AsyncGenerator<StateRecord> {
+  tellUnentered(core, branchId, onLost);
   const keyOf = (history: number) => keys.result(history, resultId);
-  yield* chainRecords(core, await chainOf(core, branchId, keyOf));
-}
-
-/** Places of versions, a column for each part. */
-interface Places {
-  readonly leaves: Float64Array;
-  readonly slots: Float64Array;
-  readonly times: Float64Array;
+  yield* chainRecords(core, await chainOf(core, branchId, keyOf), onLost);
 }
 
 async function* byCommit(
   core: VaultCore,
   { leaves, slots, times }: Places,
   order: 'oldest first' | 'newest first',
+  onLost: OnLost | undefined,
 ): AsyncGenerator<StateRecord> {
   const at = (column: Float64Array, row: number): number => column[row] ?? 0;
   const sign = order === 'oldest first' ? 1 : -1;
@@ -248,14 +222,14 @@ async function* byCommit(
   let of: Slot[] = [];
   for (const row of rows) {
     if (leaf !== undefined && at(leaves, row) !== leaf) {
-      yield await recordOf(core, leaf, of);
+      yield* await recordsOf(core, leaf, of, onLost);
       of = [];
     }
     leaf = at(leaves, row);
     const slot = at(slots, row);
     if (of.at(-1)?.slot !== slot) of.push({ slot, timeMs: at(times, row) });
   }
-  if (leaf !== undefined) yield await recordOf(core, leaf, of);
+  if (leaf !== undefined) yield* await recordsOf(core, leaf, of, onLost);
 }
 
 /**
@@ -266,28 +240,31 @@ export async function* versionsOf(
   core: VaultCore,
   branchId: LineageId,
   fileId: FileId,
+  onLost?: OnLost,
 ): AsyncGenerator<StateRecord> {
+  tellUnentered(core, branchId, onLost);
   const keyOf = (history: number) => keys.head(history, fileId);
-  yield* chainRecords(core, await chainOf(core, branchId, keyOf));
+  yield* chainRecords(core, await chainOf(core, branchId, keyOf), onLost);
 }
 
 /** A chain's versions grouped by commit, less those that stand in none. */
 async function* chainRecords(
   core: VaultCore,
   chain: readonly KnownVersion[],
+  onLost: OnLost | undefined,
 ): AsyncGenerator<StateRecord> {
   let leaf: number | undefined;
   let slots: Slot[] = [];
   for (const { leafIndex, slot, timeMs, kind } of chain) {
     if (kind === 'gone' && (await isEvent(core, leafIndex))) continue;
     if (leaf !== undefined && leafIndex !== leaf) {
-      yield await recordOf(core, leaf, slots);
+      yield* await recordsOf(core, leaf, slots, onLost);
       slots = [];
     }
     leaf = leafIndex;
     slots.push({ slot, timeMs });
   }
-  if (leaf !== undefined) yield await recordOf(core, leaf, slots);
+  if (leaf !== undefined) yield* await recordsOf(core, leaf, slots, onLost);
 }
 
 async function chainOf(
@@ -346,12 +323,17 @@ async function isEvent(core: VaultCore, leafIndex: number): Promise<boolean> {
   return row !== undefined && read.leaf(row).type === 'event';
 }
 
-async function recordOf(
+/** The record of a commit, or none, where it is lost. */
+async function recordsOf(
   core: VaultCore,
   leafIndex: number,
   slots: readonly Slot[],
-): Promise<StateRecord> {
-  return withSlots((await commitOf(core, leafIndex)).record, slots);
+  onLost: OnLost | undefined,
+): Promise<StateRecord[]> {
+  const found = await unlessLost(core, leafIndex, { versions: slots.length, onLost }, () =>
+    commitOf(core, leafIndex),
+  );
+  return found === undefined ? [] : [withSlots(found.record, slots)];
 }
 
 /** A commit with what verifies it, no version of interest yet. */
@@ -374,7 +356,8 @@ async function commitOf(
       `the agent of leaf ${leafIndex} is not known; run aliquot fsck --repair`,
     );
   const record = { ...certificate, commit, receipt, live: [], versionTimesMs: [] };
-  return { record, receivedAtMs: decodeReceiptBody(receipt.body).receivedAtMs };
+  const { receivedAtMs } = decodeReceiptBody(receipt.body);
+  return { record, receivedAtMs: core.registry.times.of(leafIndex, receivedAtMs) };
 }
 
 function withSlots(record: StateRecord, slots: readonly Slot[]): StateRecord {

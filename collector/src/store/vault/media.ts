@@ -12,18 +12,23 @@ import { DiskPacks } from '../packs/disk-packs.ts';
 import { packFormat } from '../packs/pack-format.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
 import { type DurableMark, readMark, writeMark } from './durable-mark.ts';
+import { type BookFile, endedFile, holdsFile } from './event-book.ts';
+import { type ReserveFile, reserveBytesFor, reserveFile } from './reserve-file.ts';
 
 /** The ways out where the packs of a vault are all gone. */
 export const PACKS_BACK =
   'mount their disk, or put them back from a copy; if they are lost for good, run aliquot fsck --repair --packs-lost';
 
-/** What one vault lies on: its history, its packs, its catalog, and what is known to be durable. */
+/**
+ * What one vault lies on: its history, its packs, its catalog, and what is known to be durable, or
+ * to have ended.
+ */
 export interface VaultMedia {
   openHistory(opening: HistoryOpening): Promise<HistoryLog>;
   /**
    * `reliedOn`: something was stored in them, as far as the catalog or the history know. Error:
-   * `STORE_PACKS_GONE` where none is there then: their disk may not be mounted, and what began on an
-   * empty folder would hide that.
+   * `STORE_PACKS_GONE` where none is there then: their disk may not be mounted, and what began on
+   * an empty folder would hide that.
    */
   openPacks(opening: PackOpening, reliedOn: boolean): Promise<PackStore>;
   openCatalog(): Promise<CatalogStore>;
@@ -31,6 +36,12 @@ export interface VaultMedia {
   newCatalog(): Promise<CatalogStore>;
   readMark(): Promise<DurableMark | undefined>;
   writeMark(mark: DurableMark): Promise<void>;
+  /** Disk that only collection may use; undefined where nothing can be held back. */
+  readonly reserve: ReserveFile | undefined;
+  /** What ended for good, by the history or by what it has lost. */
+  readonly ended: BookFile;
+  /** The holds in force, by the history or by what it has lost. */
+  readonly holds: BookFile;
   /** How a person finds a record, or a pack. */
   nameOf(what: HistoryPoint | { readonly pack: number }): string;
 }
@@ -44,7 +55,7 @@ export interface DiskMediaPorts {
   readonly historyFileBytes?: number | undefined;
 }
 
-/** A vault's folder: `history`, `packs`, `catalog`, `durable.json`. */
+/** A vault's folder: `history`, `packs`, `catalog`, `durable.json`, `ended.bin`, `holds.bin`. */
 export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts): VaultMedia {
   const { files, random, historyFileBytes } = ports;
   const catalog = join(dir, 'catalog');
@@ -72,6 +83,9 @@ export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts):
     },
     readMark: () => readMark(files, dir),
     writeMark: (mark) => writeMark(files, dir, mark),
+    reserve: reserveFile(files, random, join(dir, 'packs'), reserveBytesFor(ports.packBytes)),
+    ended: endedFile(files, dir),
+    holds: holdsFile(files, dir),
     nameOf: (what) =>
       'pack' in what
         ? join(dir, 'packs', fileName(what.pack, '.pack'))

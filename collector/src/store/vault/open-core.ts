@@ -2,6 +2,7 @@ import { isRebuild } from '@aliquot/shared/derived/errors';
 import type { UnfitRecord } from '../errors.ts';
 import { type HistoryLog, historyStart } from '../history/history-log.ts';
 import type { PackOpening } from '../packs/pack-store.ts';
+import { followCorrections, followsCorrections } from './apply-clock.ts';
 import { catchUp } from './catch-up.ts';
 import { VaultCore } from './core.ts';
 import { emptied, isUnfitCatalog, load, openingsOf, type Parts } from './core-load.ts';
@@ -60,8 +61,21 @@ async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultC
       catalog = await emptied(catalog, media);
       parts = await load({ history, packs, catalog });
     }
-    const core = VaultCore.over(parts, { writeMark: (mark) => media.writeMark(mark) });
+    const over = (all: Parts) =>
+      VaultCore.over(all, { writeMark: (mark) => media.writeMark(mark) });
+    let core = over(parts);
+    let isAnew = parts.point.file === historyStart.file;
     await catchUp(core, media, opening.onUnfit);
+    // Corrections stand behind what they correct: found only now, they are known from the beginning
+    // the second time.
+    while (!followsCorrections(core.registry)) {
+      followCorrections(catalog, core.registry);
+      catalog = await emptied(catalog, media);
+      core = over(await load({ history, packs, catalog }));
+      isAnew = true;
+      await catchUp(core, media, opening.onUnfit);
+    }
+    if (isAnew) await core.registry.readNotes(catalog);
     await core.flush();
     return core;
   } catch (error) {

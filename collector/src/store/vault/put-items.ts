@@ -32,7 +32,9 @@ function refuse({ id, kind }: Pick<PutItem, 'id' | 'kind'>, why: string, cause?:
   throw new StoreError('STORE_BAD_ITEM', says, { cause });
 }
 
-/** What proves an item against its id. Throws `STORE_BAD_ITEM` where no item looks like these bytes. */
+/**
+ * What proves an item against its id. Throws `STORE_BAD_ITEM` where no item looks like these bytes.
+ */
 function planFor(item: PutItem): ProofPlan {
   const { kind, bytes } = item;
   if (bytes.length === 0 || bytes.length > packFormat.kinds[kind].maxBytes)
@@ -67,7 +69,9 @@ function known(item: PutItem, decode: () => unknown): void {
   }
 }
 
-/** Throws `STORE_BAD_ITEM` for the first that is not what its id and kind say; hashes on the spot. */
+/**
+ * Throws `STORE_BAD_ITEM` for the first that is not what its id and kind say; hashes on the spot.
+ */
 export async function checkItems(items: readonly PutItem[]): Promise<void> {
   for (const item of items) {
     const plan = planFor(item);
@@ -141,27 +145,38 @@ export function* batches(items: readonly PutItem[]): Generator<PutItem[]> {
 
 /**
  * Stores those that are not held yet (or no longer sound), and notes all that are new to the
- * lineage as uploaded by it.
+ * lineage as uploaded by it. Answers with the bytes that were written, and those that only others
+ * had.
  */
 export async function storeItems(
   core: VaultCore,
   uploads: PendingUploads,
   lineageId: LineageId,
   items: readonly PutItem[],
-): Promise<void> {
+): Promise<{ readonly written: number; readonly borrowed: number }> {
   const ids = items.map(({ id }) => id);
   const { rows, change, owned } = await core.items.look(lineageId, ids);
   const fresh = new Map<string, PutItem>();
   for (const [index, item] of items.entries()) {
     if (isWanting(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
-  if (fresh.size > 0) await core.items.put([...fresh.values()], change);
+  uploads.touch(lineageId, ids);
+  const put = [...fresh.values()];
+  if (put.length > 0) await core.items.put(put, change);
   const before = owned();
+  const added = items.filter((_, index) => before[index] === undefined);
+  const borrowed = added.filter(({ id }) => !fresh.has(idName(id)) && !uploads.has(lineageId, id));
   uploads.add(
     lineageId,
-    ids.filter((_, index) => before[index] === undefined),
+    added.map(({ id }) => id),
     core.items.puts,
+    borrowed.length > 0,
   );
+  return { written: bytesOf(put), borrowed: bytesOf(borrowed) };
+}
+
+function bytesOf(items: readonly PutItem[]): number {
+  return items.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
 /** Whether an item is in no pack, or a slab of which pieces are in none. */

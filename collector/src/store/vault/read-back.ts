@@ -1,10 +1,11 @@
 import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/proto';
 import { type ItemRow, placesToRead } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
-import { StoreError } from '../errors.ts';
+import { isDamaged } from '../errors.ts';
 import { comparePlaces, ITEM_ROOM_BYTES, type Place } from '../packs/pack-store.ts';
 import type { ItemRun, LeafRecord, ReadItem } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
+import { unlessLost } from './lost-commits.ts';
 
 /** An item that a pack holds, and where it is read first. */
 interface Held {
@@ -40,8 +41,8 @@ async function oneItem(core: VaultCore, id: ChunkId, row: ItemRow): Promise<Read
     const item = await core.items.read(id, row);
     return item === undefined ? { type: 'missing', id } : { type: 'item', id, ...item };
   } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'STORE_DAMAGED') throw error;
-    const bytes = await core.items.salvage(id, row);
+    if (!isDamaged(error)) throw error;
+    const bytes = await core.items.salvage(id);
     return bytes === undefined
       ? { type: 'damaged', id }
       : { type: 'item', id, kind: 'slab', bytes };
@@ -90,7 +91,11 @@ async function oneRun(core: VaultCore, id: ChunkId, row: ItemRow | undefined): P
 
 /** The bytes of one leaf, and of the event or commit that it names. */
 export async function leafAt(core: VaultCore, leafIndex: number): Promise<LeafRecord> {
-  const { type, payload } = await core.leafRecord(leafIndex);
+  const record = await unlessLost(core, leafIndex, { versions: 0, onLost: undefined }, () =>
+    core.leafRecord(leafIndex),
+  );
+  if (record === undefined) throw new TypeError('it is thrown where nobody listens');
+  const { type, payload } = record;
   if (type === 'event') {
     const { event, leaf } = decodeStoredEvent(payload);
     return { leaf, record: { type, event } };

@@ -1,28 +1,45 @@
 import {
   type AgentId,
+  type CommitHash,
+  type CommitHeader,
+  decodeCommitHeader,
   decodeEventBody,
   decodeLogLeaf,
   decodeReceiptBody,
+  decodeSignedCommit,
   decodeStoredCommit,
+  decodeStoredDropped,
   decodeStoredEvent,
+  decodeStoredExpired,
   decodeStoredReferences,
+  decodeStoredSwept,
   decodeStoredUploads,
   FormatError,
+  type LineageId,
   type ReceiptBody,
   type StoredCommit,
   type StoredEvent,
   type StoredReferences,
 } from '@aliquot/proto';
-import { readCommit } from '@aliquot/shared/commit/rows';
+import { CommitRows, commitHash, readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { commitLeaf } from '@aliquot/shared/log/leaf';
+import { keys } from '../catalog/catalog-keys.ts';
 import { CatalogChange, FLUSH_CHANGES } from '../catalog/catalog-store.ts';
-import { contentsOf } from '../catalog/named-contents.ts';
+import { contentsOf, type NamedContents } from '../catalog/named-contents.ts';
+import type { VersionPlace } from '../catalog/version-rows.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/history-log.ts';
-import { applyCommit, applyEvent, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
+import { applyCommit, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
+import { applyDropped } from './apply-dropped.ts';
+import { applyEvent } from './apply-event.ts';
+import { applyExpired } from './apply-retention.ts';
+import { applySwept, applyUnreadSwept } from './apply-swept.ts';
 import type { VaultCore } from './core.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import type { VaultMedia } from './media.ts';
+import { namedVersions, sizeIn } from './named-versions.ts';
+import { own } from './own-items.ts';
 import { routeOf } from './route.ts';
 
 /**
@@ -69,11 +86,18 @@ async function replayRecord(
   options: ReplayOptions,
 ): Promise<void> {
   try {
+    if (item.isBroken === true) return await replayBroken(core, item, options);
     switch (item.kind) {
       case 'uploads':
         return await replayUploads(core, item);
       case 'references':
         return await replayReferences(core, item, options);
+      case 'dropped':
+        return await replayDropped(core, item);
+      case 'swept':
+        return await replaySwept(core, item);
+      case 'expired':
+        return await replayExpired(core, item);
       case 'event':
         return await replayEvent(core, item, options);
       case 'commit':
@@ -82,6 +106,103 @@ async function replayRecord(
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw corrupt(options.nameOf(item.place), error.message, error);
+  }
+}
+
+/**
+ * Takes in what is left of a record whose payload is damaged. What it said of items is said again,
+ * by whoever sends them, and by the commits that name them. An event is passed over, but for its
+ * leaf; of a commit the receipt says what it was. What stands behind proves either: the next
+ * receipt is for this very log. Throws `FormatError`, or `STORE_CORRUPT`, where nothing is left.
+ */
+async function replayBroken(
+  core: VaultCore,
+  item: HistoryItem,
+  options: ReplayOptions,
+): Promise<void> {
+  const where = options.nameOf(item.place);
+  const why = `the record of ${wordsFor[item.kind]} is damaged`;
+  switch (item.kind) {
+    case 'uploads':
+    case 'references':
+      core.lostUploads = true;
+      await core.commitChange(new CatalogChange(core.catalog), item.end);
+      break;
+    // What it took out, or let go, is there again, and goes again when that is decided again.
+    case 'expired':
+    case 'dropped':
+      await core.commitChange(new CatalogChange(core.catalog), item.end);
+      break;
+    case 'swept': {
+      const change = new CatalogChange(core.catalog);
+      const effect = await applyUnreadSwept(change, core.catalog, core.registry);
+      await core.commitChange(change, item.end, effect);
+      break;
+    }
+    case 'event': {
+      const { leaf } = decodeStoredEvent(item.payload);
+      await enterUnread(core, item, leafPlaceOf(core, item, leaf));
+      break;
+    }
+    case 'commit':
+      await replayBrokenCommit(core, item, options);
+  }
+  options.onUnfit?.({ type: 'record', where, why });
+}
+
+const wordsFor: Readonly<Record<HistoryItem['kind'], string>> = {
+  uploads: 'uploads',
+  references: 'references',
+  commit: 'one commit',
+  event: 'one event',
+  dropped: 'dropped versions',
+  swept: 'swept items',
+  expired: 'expired versions',
+};
+
+async function replayBrokenCommit(
+  core: VaultCore,
+  item: HistoryItem,
+  options: ReplayOptions,
+): Promise<void> {
+  const { commit, receipt } = decodeStoredCommit(item.payload);
+  const body = decodeReceiptBody(receipt.body);
+  const { agentId, chainId, sequence, commitHash: hash, receivedAtMs, lossHash } = body;
+  const leaf = leafPlaceOf(core, item, commitLeaf(agentId, hash, receivedAtMs, lossHash));
+  requireFit(core, body, leaf, options.nameOf(item.place));
+  await orPassedOver(core, item, leaf, options, async () => {
+    const row = core.registry.row(agentId);
+    if (row === undefined)
+      throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
+    const { lineageId, enrolledAtMs } = row;
+    const header = headerIn(commit, hash);
+    const route = header && (await routeOf(core, lineageId, header, hash));
+    const known = core.registry.lines(agentId)?.chainHead(chainId)?.branchId;
+    const branchId =
+      route === undefined || route.type === 'unknown-parent'
+        ? (known ?? lineageId)
+        : route.branchId;
+    const change = new CatalogChange(core.catalog);
+    const rows = new CommitRows({ blocks: [], lacking: [] });
+    const effect = await applyCommit(change, {
+      ...{ header: { agentId, chainId, sequence }, hash, rows, contents: contentsOf(rows) },
+      lostVersions: 0,
+      ...{ lineageId, branchId, earliestMs: enrolledAtMs, receipt, receiptBody: body, leaf },
+    });
+    await core.commitChange(change, item.end, effect);
+    const broken = { agentId, branchId, sequence, hash, receivedAtMs, isEntered: false };
+    core.noteBroken(leaf.leafIndex, broken);
+  });
+}
+
+/** The header of a commit that is damaged, where it is the one that this hash names. */
+function headerIn(commit: Uint8Array, hash: CommitHash): CommitHeader | undefined {
+  try {
+    const { header } = decodeSignedCommit(commit);
+    return equalBytes(commitHash(header), hash) ? decodeCommitHeader(header) : undefined;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return undefined;
   }
 }
 
@@ -100,6 +221,27 @@ async function replayReferences(
   await audit?.references(core, stored, nameOf(item.place));
   const change = new CatalogChange(core.catalog);
   const effect = await applyReferences(change, stored);
+  await core.commitChange(change, item.end, effect);
+}
+
+async function replayDropped(core: VaultCore, item: HistoryItem): Promise<void> {
+  const dropped = decodeStoredDropped(item.payload);
+  const named = await namedVersions(core, dropped.leaves);
+  const change = new CatalogChange(core.catalog);
+  const sizeOf = (place: VersionPlace) => sizeIn(core, place);
+  const effect = await applyDropped(change, dropped, named, core.registry, sizeOf);
+  await core.commitChange(change, item.end, effect);
+}
+
+async function replaySwept(core: VaultCore, item: HistoryItem): Promise<void> {
+  const change = new CatalogChange(core.catalog);
+  const effect = await applySwept(change, decodeStoredSwept(item.payload));
+  await core.commitChange(change, item.end, effect);
+}
+
+async function replayExpired(core: VaultCore, item: HistoryItem): Promise<void> {
+  const change = new CatalogChange(core.catalog);
+  const effect = await applyExpired(change, decodeStoredExpired(item.payload));
   await core.commitChange(change, item.end, effect);
 }
 
@@ -125,7 +267,8 @@ function leafPlaceOf(core: VaultCore, { place }: HistoryItem, leaf: Uint8Array):
   const leafIndex = core.log.size;
   return {
     leafIndex,
-    timeMs: decodeLogLeaf(leaf).timeMs,
+    timeMs: core.registry.times.of(leafIndex, decodeLogLeaf(leaf).timeMs),
+    bytes: leaf,
     nodes: core.stageLeaf(leaf),
     place,
   };
@@ -149,11 +292,24 @@ async function orPassedOver(
     const isUnfit =
       error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
     if (!isUnfit) throw error;
-    const change = new CatalogChange(core.catalog);
-    await applyLeafOnly(change, item.kind === 'commit' ? 'commit' : 'event', place);
-    await core.commitChange(change, item.end);
+    if (item.kind === 'commit') {
+      const change = new CatalogChange(core.catalog);
+      await applyLeafOnly(change, 'commit', place);
+      await core.commitChange(change, item.end);
+    } else await enterUnread(core, item, place);
     onUnfit?.({ type: 'record', where: nameOf(item.place), why: error.message });
   }
+}
+
+/** Enters the leaf of an event alone, and that nobody knows what it said. */
+async function enterUnread(core: VaultCore, item: HistoryItem, place: LeafPlace): Promise<void> {
+  const { leafIndex } = place;
+  const change = new CatalogChange(core.catalog);
+  await applyLeafOnly(change, 'event', place);
+  change.put(keys.unreadEvent(leafIndex), Buffer.alloc(0));
+  await core.commitChange(change, item.end, (live) => {
+    live.unreadEvents = [...live.unreadEvents, leafIndex];
+  });
 }
 
 async function replayCommit(
@@ -165,18 +321,27 @@ async function replayCommit(
   await options.audit?.commit(core, stored, options.nameOf(item.place));
   const receiptBody = decodeReceiptBody(stored.receipt.body);
   const leaf = leafPlaceOf(core, item, stored.leaf);
-  const { head } = receiptBody;
-  if (
-    receiptBody.leafIndex !== leaf.leafIndex ||
-    !equalBytes(head.root, core.log.root) ||
-    head.logEpoch !== core.sums.logEpoch
-  )
-    throw corrupt(
-      options.nameOf(item.place),
-      `the receipt of leaf ${receiptBody.leafIndex} does not fit the log of ${leaf.leafIndex} leaves before it`,
-    );
+  requireFit(core, receiptBody, leaf, options.nameOf(item.place));
   await orPassedOver(core, item, leaf, options, () =>
     enterCommit(core, item, stored, receiptBody, leaf),
+  );
+}
+
+/** The receipt is for the log with this leaf, which stands at its end. */
+function requireFit(
+  core: VaultCore,
+  { leafIndex, head }: ReceiptBody,
+  leaf: LeafPlace,
+  where: string,
+): void {
+  const fits =
+    leafIndex === leaf.leafIndex &&
+    equalBytes(head.root, core.log.root) &&
+    head.logEpoch === core.sums.logEpoch;
+  if (fits) return;
+  throw corrupt(
+    where,
+    `the receipt of leaf ${leafIndex} does not fit the log of ${leaf.leafIndex} leaves before it`,
   );
 }
 
@@ -187,7 +352,7 @@ async function enterCommit(
   receiptBody: ReceiptBody,
   leaf: LeafPlace,
 ): Promise<void> {
-  const { header, hash, rows } = readCommit(stored.commit);
+  const { header, hash, rows, lostVersions } = readCommit(stored.commit);
   const row = core.registry.row(header.agentId as AgentId);
   if (row === undefined)
     throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
@@ -198,10 +363,12 @@ async function enterCommit(
       ? { branchId: row.lineageId, parentReceivedMs: undefined }
       : route;
   const change = new CatalogChange(core.catalog);
+  const contents = contentsOf(rows);
+  if (core.lostUploads) await ownNamed(change, row.lineageId, contents);
   const effect = await applyCommit(change, {
     header,
     hash,
-    ...{ rows, contents: contentsOf(rows) },
+    ...{ rows, lostVersions, contents },
     lineageId: row.lineageId,
     branchId: place.branchId,
     earliestMs: place.parentReceivedMs ?? row.enrolledAtMs,
@@ -210,6 +377,16 @@ async function enterCommit(
     leaf,
   });
   await core.commitChange(change, item.end, effect);
+}
+
+/** What a commit names is in its lineage's set: it was accepted for that. */
+async function ownNamed(
+  change: CatalogChange,
+  lineageId: LineageId,
+  { lists, slabs }: NamedContents,
+): Promise<void> {
+  const ids = [...lists.flatMap(({ refs }) => refs), ...slabs].map(({ id }) => id);
+  await own(change, lineageId, ids, 'uploaded');
 }
 
 function corrupt(where: string, why: string, cause?: unknown): StoreError {

@@ -70,7 +70,8 @@ export async function routeOf(
   const leavesTrunk =
     equalBytes(link.branchId, trunkId) &&
     (header.forkedFrom !== undefined || isOfEnded(core, header));
-  return line === undefined || leavesTrunk ? opens(link.receivedAtMs) : continues(line.branchId);
+  if (line !== undefined && !leavesTrunk) return continues(line.branchId);
+  return opens(core.registry.times.of(link.leafIndex, link.receivedAtMs));
 }
 
 function isOfEnded(core: VaultView, { agentId }: CommitHeader): boolean {

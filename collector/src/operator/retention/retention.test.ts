@@ -1,0 +1,183 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encodeSigned } from '@aliquot/proto';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
+import { openBundle } from '@aliquot/shared/keys/bundle';
+import { policyKeyFor } from '@aliquot/shared/keys/derive';
+import { openKit } from '@aliquot/shared/keys/kit';
+import { issuePolicy, sealPolicyText } from '@aliquot/shared/keys/policy';
+import { systemRandom } from '@aliquot/shared/ports';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { SessionTestAgent } from '../../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
+import { writeWeakKit } from '../../../testing/kits.ts';
+import { rulesOf } from '../../../testing/retention/signed.ts';
+import { socketWire } from '../../../testing/wire.ts';
+import { toBase64 } from '../../api/base64.ts';
+import { AGENT_PATH } from '../../ingest/upgrade.ts';
+
+const PASSPHRASE = 'correct horse battery staple';
+const DAY_MS = 86_400_000;
+let dir: string;
+let url: string;
+let token: string;
+let stop: () => Promise<CliResult>;
+let pc: SessionTestAgent;
+/** By how much the collector's clock is ahead. */
+let aheadMs = 0;
+const at = (name: string) => join(dir, name);
+const tried = (...args: string[]) =>
+  aliquot(args, { url, token, clock: { nowMs: () => Date.now() + aheadMs } });
+const ok = async (...args: string[]) => {
+  const result = await tried(...args);
+  expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
+  return result;
+};
+
+async function serve(): Promise<void> {
+  const clock = { nowMs: () => Date.now() + aheadMs };
+  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0'], { clock }));
+}
+
+/** The collector was off for some days. */
+async function wait(days: number): Promise<void> {
+  await stop();
+  aheadMs += days * DAY_MS;
+  await serve();
+}
+
+async function back(paths: readonly string[], words: string): Promise<void> {
+  await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+  await pc.backUp(paths.map((path) => ({ path, bytes: Buffer.from(words) })));
+}
+
+/** As `aliquot policy set` does, of rules alone. */
+async function setRules(...rules: readonly string[]): Promise<void> {
+  const answer = await sendRules(...rules);
+  expect([answer.status, await answer.text()]).toEqual([200, expect.any(String)]);
+}
+
+async function sendRules(...rules: readonly string[]): Promise<Response> {
+  const { contents, descriptor, authority, pathSecret } = await openKit(
+    await readFile(at('lab.kit'), 'utf8'),
+    PASSPHRASE,
+  );
+  expect(contents).toBeDefined();
+  const key = policyKeyFor(pathSecret, descriptor.vaultId).publicKey;
+  const sealed = sealPolicyText(key, descriptor, '# rules\n', systemRandom);
+  const policy = issuePolicy(authority, {
+    ...{ version: 1, vaultId: descriptor.vaultId, revision: 1, rules: rulesOf(...rules) },
+    ...{ setAtMs: Date.now(), sealedHash: sha256(sealed) },
+  });
+  const id = Buffer.from(descriptor.vaultId).toString('hex');
+  return fetch(`${url}/v1/operator/vaults/${id}/policy`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      policy: toBase64(encodeSigned(policy)),
+      sealed: toBase64(sealed),
+      settings: [],
+    }),
+  });
+}
+
+beforeAll(async () => {
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
+  dir = await mkdtemp(join(tmpdir(), 'aliquot-retention-'));
+  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
+  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
+  await serve();
+  await writeWeakKit(at('lab.kit'), 'lab', PASSPHRASE);
+  await ok('vault', 'add', '--kit', at('lab.kit'));
+  await ok('enroll', 'hplc-1', '--kit', at('lab.kit'), '--out', at('pc.bundle'));
+  pc = new SessionTestAgent(openBundle(await readFile(at('pc.bundle'), 'utf8'), Date.now()));
+  await pc.enrol(pc.bundle.url);
+});
+
+afterAll(async () => {
+  await stop();
+  await rm(dir, { recursive: true, force: true });
+  vi.unstubAllEnvs();
+});
+
+describe('I-C19 retention', () => {
+  it('is looked at, held up, approved and undone; explain says the same with the kit and without', async () => {
+    expect((await ok('retention', 'status')).stdout).toContain('No rules are set');
+    await back(['/data/a', '/data/b'], 'first');
+    await back(['/data/a'], 'second');
+    await back(['/data/a'], 'third');
+    await setRules('{match: {class: [raw]}, keep: all}', '{keep: {within: 7d}}');
+    await wait(20);
+    const simulated = (await ok('policy', 'simulate', '--json')).lines[0];
+    expect(simulated).toMatchObject({ event: 'simulation', going: { versions: 2 }, unread: 0 });
+    expect(simulated).toMatchObject({ kept: { newest: { versions: 2 } }, present: null });
+    await writeFile(at('all.yaml'), 'retention:\n  rules:\n    - {keep: all}\n');
+    const other = (await ok('policy', 'simulate', at('all.yaml'), '--json')).lines[0];
+    expect(other).toMatchObject({ going: { versions: 0 }, present: { going: { versions: 2 } } });
+
+    const dry = await tried('retention', 'run', '--dry-run', '--json');
+    expect([dry.code, dry.lines[0]]).toEqual([3, expect.objectContaining({ event: 'dry-run' })]);
+    const waits = await tried('retention', 'run');
+    expect([waits.code, waits.stderr]).toEqual([3, expect.stringContaining('[PARTIAL]')]);
+    expect(waits.stdout).toMatch(/Run 1 waits for a person.*\n.*of the vault/);
+    const wrong = await tried('status', '--json');
+    expect([wrong.code, wrong.lines[0]]).toEqual([
+      1,
+      expect.objectContaining({ problems: [expect.objectContaining({ code: 'retention-waits' })] }),
+    ]);
+
+    const nobody = await tried('retention', 'approve', '1');
+    expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('USAGE_MISSING')]);
+    const add = ['operator', 'add', 'maria', '--kit', at('lab.kit'), '--out', at('maria.key')];
+    expect((await aliquot([...add, '--purposes', 'retention', '--expires', '90d'])).code).toBe(0);
+    const none = await tried('retention', 'approve', '9', '--by', at('maria.key'));
+    expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('[COMMAND_RUN]')]);
+    const approved = await ok('retention', 'approve', '1', '--by', at('maria.key'), '--json');
+    expect(approved.lines[0]).toMatchObject({ type: 'expired', run: 2, versions: 2, approves: 1 });
+    const status = (await ok('status', '--json')).lines[0];
+    expect(status).toMatchObject({
+      retention: { rulesSince: 1, waits: null, canUndo: [2] },
+      collection: { paused: false, running: false, waitsFor: [] },
+    });
+
+    const explain = ['explain', '--agent', 'hplc-1', '--path', '/data/a', '--json'];
+    const plain = (await ok(...explain)).lines;
+    expect((await ok(...explain, '--kit', at('lab.kit'))).lines).toEqual(plain);
+    expect(plain.map(({ expired, goesNow }) => [expired !== null, goesNow])).toEqual([
+      [true, true],
+      [true, true],
+      [false, false],
+    ]);
+    expect(plain[2]).toMatchObject({ reasons: [{ reason: 'newest', until: null, over: false }] });
+    const missing = await tried('explain', '--agent', 'hplc-1', '--path', '/data/none');
+    expect([missing.code, missing.stderr]).toEqual([
+      1,
+      expect.stringContaining('[COMMAND_NO_SUCH_FILE]'),
+    ]);
+
+    await ok('retention', 'undo', '2');
+    const back2 = (await ok(...explain)).lines[0];
+    expect(back2).toMatchObject({ expired: null, goesNow: false });
+    expect((await ok('retention', 'run', '--json')).lines[0]).toMatchObject({ type: 'nothing' });
+    await wait(8);
+    await ok('retention', 'undo', '2');
+  });
+
+  it('begins no run, and takes no rules, while the clock is held', async () => {
+    await stop();
+    aheadMs += 40 * DAY_MS;
+    await serve();
+    const held = await tried('retention', 'run');
+    expect([held.code, held.stderr]).toEqual([1, expect.stringContaining('[REST_CLOCK_HELD]')]);
+    // Else the days until they act would be over as soon as the clock is confirmed.
+    const refused = await sendRules('{keep: {within: 7d}}');
+    expect([refused.status, await refused.json()]).toEqual([
+      409,
+      expect.objectContaining({ code: 'REST_CLOCK_HELD' }),
+    ]);
+    await ok('collector', 'clock', '--confirm');
+    await ok('retention', 'run');
+  });
+});

@@ -1,0 +1,179 @@
+import { hex } from '@aliquot/shared/crypto/bytes';
+import {
+  type GcLineage,
+  type GcRecord,
+  type GcStatus,
+  type GcWait,
+  gcPauseRequest,
+  gcRequest,
+} from '../api/gc-messages.ts';
+import { RestError } from '../api/rest-error.ts';
+import type { CollectStep, SweepWait } from '../store/vault-records.ts';
+import type { VaultWith } from '../store/vault-store.ts';
+import { clockDoubt } from './clock.ts';
+import type { RestContext } from './context.ts';
+
+type Collected = VaultWith<'data' | 'descriptor' | 'register' | 'sweep'>;
+
+/** Whoever listens hears something so often: a long step is no silence. */
+const HEARTBEAT_MS = 10_000;
+
+/** How the collection of a vault stands, and who is waited for. */
+export async function gcAnswer(vault: Collected): Promise<GcStatus> {
+  const { bytes, deadBytes } = await vault.data.space();
+  const { isPaused, isRunning, lineages } = vault.sweep.status();
+  return {
+    ...{ paused: isPaused, running: isRunning, packBytes: bytes, deadBytes },
+    lineages: lineages.map(({ agent, progress, waits }) => ({
+      agent,
+      isAnnounced: progress.announced > progress.swept,
+      droppedVersions: progress.droppedVersions,
+      droppedBytes: Number(progress.droppedBytes),
+      waits: waits.map((wait) => told(vault, wait)),
+    })),
+  };
+}
+
+/** Pauses collection, or lets it go on. */
+export function pauseGc(
+  context: RestContext,
+  vault: Collected,
+  body: unknown,
+): { paused: boolean } {
+  const { paused } = gcPauseRequest.parse(body);
+  vault.sweep.pause(paused);
+  const fields = { vault: hex(vault.descriptor.vaultId) };
+  context.log.warn(fields, paused ? 'collection paused' : 'collection goes on');
+  return { paused };
+}
+
+/**
+ * Collects, or says what that would free, and tells what it does as it goes on. Who stops listening
+ * ends it after the step at hand; the next one goes on.
+ */
+export async function* gcRecords(
+  context: RestContext,
+  vault: Collected,
+  body: unknown,
+): AsyncGenerator<Uint8Array> {
+  const { dryRun, all } = gcRequest.parse(body);
+  const { isPaused, isRunning } = vault.sweep.status();
+  if (isPaused && !dryRun)
+    throw new RestError('REST_GC_HELD', 'collection is paused: `aliquot gc resume` lets it go on');
+  if (isRunning)
+    throw new RestError('REST_GC_HELD', 'a collection of this vault is running: wait for its end');
+  // Of a clock that jumped nobody knows whether a grace is over.
+  const doubt = dryRun ? undefined : clockDoubt(context);
+  if (doubt !== undefined) throw doubt;
+  let isGone = false;
+  const steps = vault.sweep.collect({
+    ...{ nowMs: context.clock.nowMs(), dryRun, all, isStopped: () => isGone },
+  });
+  try {
+    for (;;) {
+      const next = steps.next();
+      while (!(await isThere(context, next))) yield encoded({ event: 'working' });
+      const { value, done } = await next;
+      if (done === true || value === undefined) return;
+      logStep(context, vault, value, dryRun);
+      yield encoded(recordOf(vault, value));
+    }
+  } finally {
+    isGone = true;
+    await steps.return();
+  }
+}
+
+/** The same as often as the collector's plan says. Throws where the clock is in doubt. */
+export async function collectByItself(
+  context: Pick<RestContext, 'clock' | 'health' | 'log'>,
+  vault: Collected,
+  isStopped: () => boolean,
+): Promise<void> {
+  const doubt = clockDoubt(context);
+  if (doubt !== undefined) throw doubt;
+  const options = { nowMs: context.clock.nowMs(), isStopped };
+  for await (const step of vault.sweep.collect(options)) logStep(context, vault, step, false);
+}
+
+/** Whether something has come before the next heartbeat is due. */
+function isThere(context: RestContext, next: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = context.timers.after(HEARTBEAT_MS, () => resolve(false));
+    next.then(
+      () => {
+        timer();
+        resolve(true);
+      },
+      (error: unknown) => {
+        timer();
+        reject(error);
+      },
+    );
+  });
+}
+
+function encoded(record: GcRecord): Uint8Array {
+  return Buffer.from(JSON.stringify(record));
+}
+
+function recordOf(vault: Collected, step: CollectStep): GcRecord {
+  switch (step.type) {
+    case 'dropped':
+      return { event: 'dropped', versions: step.versions, heldBy: step.heldBy };
+    case 'lineage':
+      return lineageOf(vault, step);
+    case 'rewritten': {
+      const { removedPacks, freedBytes, copiedBytes, kept, isDone } = step.report;
+      return {
+        ...{ event: 'removed', packs: removedPacks, bytes: freedBytes, copiedBytes, isDone },
+        kept: kept.map(({ pack, why }) => ({ pack, why })),
+      };
+    }
+  }
+}
+
+function lineageOf(
+  vault: Collected,
+  { agent, droppedBytes, outcome }: Extract<CollectStep, { type: 'lineage' }>,
+): GcLineage {
+  const nothing = { items: 0, bytes: 0, waits: [], why: '' };
+  const of = { event: 'lineage', agent, droppedBytes } as const;
+  switch (outcome.type) {
+    case 'swept':
+      return { ...of, ...nothing, state: 'swept', items: outcome.items, bytes: outcome.bytes };
+    case 'waits':
+      return { ...of, ...nothing, state: 'waits', waits: outcome.waits.map((w) => told(vault, w)) };
+    case 'unreadable':
+      return { ...of, ...nothing, state: 'unreadable', why: outcome.what };
+    case 'not-worth-it':
+      return { ...of, ...nothing, state: 'not-worth-it' };
+    case 'nothing-announced':
+    case 'stopped':
+      return { ...of, ...nothing, state: 'stopped' };
+  }
+}
+
+function told(vault: Collected, { agent, history, reason }: SweepWait): GcWait {
+  const lastSeenMs = vault.register.agentByName(agent)?.lastSeenMs;
+  return { agent, history, reason, lastSeenMs };
+}
+
+function logStep(
+  context: Pick<RestContext, 'log'>,
+  vault: Collected,
+  step: CollectStep,
+  dryRun: boolean,
+): void {
+  const of = hex(vault.descriptor.vaultId);
+  if (dryRun) return;
+  if (step.type === 'dropped' && step.versions > 0)
+    context.log.info({ vault: of, versions: step.versions }, 'versions dropped');
+  if (step.type === 'lineage' && step.outcome.type === 'swept')
+    context.log.info({ vault: of, agent: step.agent, items: step.outcome.items }, 'set swept');
+  if (step.type === 'rewritten' && step.report.removedPacks > 0)
+    context.log.info(
+      { vault: of, packs: step.report.removedPacks, bytes: step.report.freedBytes },
+      'packs removed',
+    );
+}

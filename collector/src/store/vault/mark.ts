@@ -1,0 +1,173 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  type ChunkId,
+  decodeLogLeaf,
+  decodePage,
+  decodeStoredCommit,
+  type LineageId,
+  type References,
+} from '@aliquot/proto';
+import { readCommit } from '@aliquot/shared/commit/rows';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Random } from '@aliquot/shared/ports';
+import type { MarkGround } from '../../collection/sweeping.ts';
+import { Bloom } from '../catalog/bloom.ts';
+import { keys, ranges } from '../catalog/catalog-keys.ts';
+import { contentsOf } from '../catalog/named-contents.ts';
+import { idName } from '../catalog/reference-walk.ts';
+import { read } from '../catalog/row-codec.ts';
+import { passedOver } from '../errors.ts';
+import { united } from './apply-dropped.ts';
+import type { VaultCore } from './core.ts';
+import { DroppedSlots } from './dropped-slots.ts';
+
+const SALT_BYTES = 16;
+const NO_SLOTS = new Uint8Array(0);
+
+/** A mark that cannot be made: what a commit or a page refers to cannot be read. */
+export interface Unreadable {
+  readonly type: 'unreadable';
+  readonly what: string;
+}
+
+/**
+ * What the versions of a lineage reach, of every history of its agents alike: of each commit the
+ * rows that were not dropped, and whatever is below them. Pages are known exactly, chunks and slabs
+ * as a Bloom table tells them: its mistakes only keep.
+ *
+ * Memory: ten bits a chunk, some 100 bytes a page, 8 bytes a commit. Beside the vault's queue; what
+ * is committed meanwhile is walked by the next `walkTo`.
+ */
+export class Mark {
+  readonly #core: VaultCore;
+  readonly #lineageId: LineageId;
+  readonly #leaves: Bloom;
+  readonly #pages = new Set<string>();
+  /** Pages whose references are still to be entered. */
+  #open: ChunkId[] = [];
+  readonly #letGo: ReadonlyMap<number, Uint8Array>;
+  #walked = 0;
+  /** Pages that were proved since the mark began, and how many of them were walked. */
+  readonly #proved: readonly ChunkId[];
+  #provedWalked = 0;
+  readonly #logEpoch: number;
+
+  /**
+   * @param proved pages that are proved from now on: it grows while the mark is used.
+   * @param letGo versions that count as dropped, by leaf: a bit for each slot.
+   */
+  constructor(
+    core: VaultCore,
+    lineageId: LineageId,
+    random: Random,
+    proved: readonly ChunkId[],
+    letGo: ReadonlyMap<number, Uint8Array> = new Map(),
+  ) {
+    this.#letGo = letGo;
+    this.#core = core;
+    this.#proved = proved;
+    this.#lineageId = lineageId;
+    const { chunks, slabs } = core.items.sums;
+    this.#leaves = new Bloom(chunks + slabs, random.bytes(SALT_BYTES));
+    this.#logEpoch = core.sums.logEpoch;
+  }
+
+  get ground(): MarkGround {
+    const walked = this.#walked + this.#provedWalked;
+    return { opening: this.#core, logEpoch: this.#logEpoch, walked };
+  }
+
+  /** What has come, up to a size of the log: to be compared with what was walked. */
+  cameBy(size: number): number {
+    return size + this.#proved.length;
+  }
+
+  /** Whether anything that was walked refers to an item; of chunks and slabs: perhaps. */
+  reaches(id: ChunkId, isPage: boolean): boolean {
+    return isPage ? this.#pages.has(idName(id)) : this.#leaves.has(id);
+  }
+
+  /**
+   * Walks every commit up to a size of the log that was not walked yet, and pages that were proved
+   * since the mark began: a commit that is still to come relies on what is below them.
+   */
+  async walkTo(size: number): Promise<Unreadable | undefined> {
+    for (; this.#provedWalked < this.#proved.length; this.#provedWalked += 1) {
+      const page = this.#proved[this.#provedWalked];
+      if (page !== undefined) this.#enterPage(page);
+    }
+    const below = await this.#walkPages();
+    if (below !== undefined) return below;
+    const leaves = this.#walked === 0 ? await this.#linked(size) : await this.#logged(size);
+    const dropped = new DroppedSlots(this.#core.catalog, this.#walked, size);
+    for (const leafIndex of leaves) {
+      const stored = await this.#core.leafRecord(leafIndex).catch(passedOver);
+      if (stored === undefined)
+        return { type: 'unreadable', what: `the commit at leaf ${leafIndex} is damaged` };
+      const { rows } = readCommit(decodeStoredCommit(stored.payload).commit);
+      const letGo = this.#letGo.get(leafIndex) ?? NO_SLOTS;
+      const { lists, slabs } = contentsOf(rows, united(await dropped.of(leafIndex), letGo));
+      for (const { id } of slabs) this.#leaves.add(id);
+      for (const list of lists) this.#enter(list);
+      const failed = await this.#walkPages();
+      if (failed !== undefined) return failed;
+      await turn();
+    }
+    this.#walked = size;
+    return undefined;
+  }
+
+  #enter({ depth, refs }: References): void {
+    for (const { id } of refs) {
+      if (depth === 0) this.#leaves.add(id);
+      else this.#enterPage(id);
+    }
+  }
+
+  #enterPage(id: ChunkId): void {
+    if (this.#pages.has(idName(id))) return;
+    this.#pages.add(idName(id));
+    this.#open.push(id);
+  }
+
+  async #walkPages(): Promise<Unreadable | undefined> {
+    for (let id = this.#open.pop(); id !== undefined; id = this.#open.pop()) {
+      const page = await this.#core.items.readPage(id);
+      if (page === undefined) {
+        const name = Buffer.from(id).toString('hex').slice(0, 16);
+        return { type: 'unreadable', what: `page ${name} cannot be read` };
+      }
+      this.#enter(decodePage(page).content);
+    }
+    return undefined;
+  }
+
+  /** The leaves of all commits of the lineage's agents, rising. */
+  async #linked(size: number): Promise<number[]> {
+    const { catalog, registry } = this.#core;
+    const leaves: number[] = [];
+    for (const { agentId, lineageId } of registry.rows()) {
+      if (!equalBytes(lineageId, this.#lineageId)) continue;
+      for await (const [, value] of catalog.scan(ranges.linksOf(agentId))) {
+        const { leafIndex } = read.link(value);
+        if (leafIndex < size) leaves.push(leafIndex);
+      }
+    }
+    return leaves.sort((a, b) => a - b);
+  }
+
+  /** Those behind what was walked. */
+  async #logged(size: number): Promise<number[]> {
+    const { catalog, registry } = this.#core;
+    const leaves: number[] = [];
+    for (let leafIndex = this.#walked; leafIndex < size; leafIndex += 1) {
+      const row = await catalog.get(keys.leaf(leafIndex));
+      if (row === undefined) continue;
+      const { agentId } = decodeLogLeaf(read.leaf(row).bytes);
+      const agent = agentId && registry.row(agentId);
+      if (agent !== undefined && equalBytes(agent.lineageId, this.#lineageId))
+        leaves.push(leafIndex);
+    }
+    return leaves;
+  }
+}

@@ -1,0 +1,273 @@
+import type { ChunkId } from '@aliquot/proto';
+import { mapKey, releasePart, shareBuffers } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { digestsAt, type Hasher } from '@aliquot/shared/hashing/hasher';
+import type { ProofPlan } from '@aliquot/shared/records/format';
+import { planOf } from '@aliquot/shared/records/payload';
+import { keys } from '../catalog/catalog-keys.ts';
+import { CatalogChange } from '../catalog/catalog-store.ts';
+import { type HeldPlace, isSet, nowhere, placesToRead } from '../catalog/item-row.ts';
+import { isDamaged, passedOver, StoreError } from '../errors.ts';
+import { packFormat } from '../packs/pack-format.ts';
+import {
+  comparePlaces,
+  type HeldItem,
+  type PackItem,
+  type PackRow,
+  type PackStore,
+  type Place,
+} from '../packs/pack-store.ts';
+import { thinnedSlab } from '../packs/slab-pieces.ts';
+import type { LivePieces } from '../vault-records.ts';
+import type { VaultCore } from './core.ts';
+import type { CoreKeeper } from './core-keeper.ts';
+
+/** Bytes, and items, that are written in one go: others wait no longer than for an upload. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_ITEMS = 1024;
+/** Runs that threads hash at once. */
+const PROVED_AT_ONCE = 4;
+
+/** What copying needs. */
+export interface CopyParts {
+  readonly keeper: CoreKeeper;
+  readonly core: VaultCore;
+  readonly hasher: Hasher;
+  /** Which pieces of slabs live; undefined: all of them. */
+  readonly livePieces: LivePieces | undefined;
+  /** Called with the bytes that were just copied; rests where that was fast. */
+  readonly copied: (bytes: number) => Promise<void>;
+  readonly isStopped: () => boolean;
+}
+
+/** Items that are sound outside of the pack that they lay in, by `mapKey` of their ids. */
+export type Moved = Map<string, Place>;
+
+/**
+ * Copies items of one pack into the newest, but for those that lie elsewhere too and prove there.
+ * What is copied is proved before; it is not durable yet. Answers with the ids of which no place
+ * proves: those are known as damaged from now on.
+ */
+export async function copyItems(
+  parts: CopyParts,
+  pack: number,
+  rows: readonly PackRow[],
+  moved: Moved,
+): Promise<ChunkId[]> {
+  const { items } = parts.core;
+  // What is known to be damaged comes first: where it keeps the pack, nothing is copied for
+  // nothing.
+  const inOrder = [
+    ...rows.filter(({ id }) => items.isDamaged(id)),
+    ...rows.filter(({ id }) => !items.isDamaged(id)),
+  ];
+  let writing: Promise<void> | undefined;
+  for (const batch of batchesOf(inOrder)) {
+    if (parts.isStopped()) break;
+    const wanted: PackRow[] = [];
+    const known = await items.rows(batch.map(({ id }) => id));
+    for (const [at, row] of batch.entries()) {
+      const other = placesToRead(known[at] ?? nowhere)[0];
+      const isElsewhere = other !== undefined && other.pack !== pack;
+      if (!isElsewhere || !(await isMovedTo(parts, pack, row, moved))) wanted.push(row);
+    }
+    const sound = await soundItems(parts, wanted);
+    const hurt: ChunkId[] = [];
+    for (const row of wanted) {
+      if (sound.has(mapKey(row.id))) continue;
+      const twins = rows.filter(({ id }) => equalBytes(id, row.id));
+      const [twin] = (await soundItems(parts, twins)).values();
+      if (twin !== undefined) sound.set(mapKey(row.id), twin);
+      else if (!(await isMovedTo(parts, pack, row, moved))) {
+        items.setDamaged(row.id);
+        hurt.push(row.id);
+      }
+    }
+    await writing;
+    if (hurt.length > 0) return hurt;
+    // The next batch is read and proved beside it.
+    writing = putAll(parts, [...sound.values()], moved);
+    writing.catch(() => undefined);
+  }
+  await writing;
+  return [];
+}
+
+function* batchesOf(rows: readonly PackRow[]): Generator<readonly PackRow[]> {
+  let batch: PackRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const isFull = bytes + row.place.length > BATCH_BYTES || batch.length >= BATCH_ITEMS;
+    if (batch.length > 0 && isFull) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(row);
+    bytes += row.place.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Whether an item proves in some other pack, with all pieces that it has here. */
+async function isMovedTo(
+  { core }: CopyParts,
+  pack: number,
+  { id, pieces }: PackRow,
+  moved: Moved,
+): Promise<boolean> {
+  const [row] = await core.items.rows([id]);
+  for (const place of placesToRead(row ?? nowhere)) {
+    if (place.pack === pack || !hasAll(place, pieces?.here, pieces?.count ?? 0)) continue;
+    try {
+      await core.packs.read(id, place);
+      moved.set(mapKey(id), place);
+      return true;
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+    }
+  }
+  return false;
+}
+
+function hasAll({ here }: HeldPlace, wanted: Uint8Array | undefined, count: number): boolean {
+  if (here === undefined) return true;
+  for (let piece = 0; piece < count; piece += 1)
+    if ((wanted === undefined || isSet(wanted, piece)) && !isSet(here, piece)) return false;
+  return true;
+}
+
+/** Those that prove where they lie, by `mapKey` of their ids. */
+async function soundItems(
+  { core, hasher }: Pick<CopyParts, 'core' | 'hasher'>,
+  rows: readonly PackRow[],
+): Promise<Map<string, PackItem>> {
+  const sound = new Map<string, PackItem>();
+  for await (const items of provedRuns(core.packs, hasher, rows))
+    for (const item of items) sound.set(mapKey(item.id), item);
+  return sound;
+}
+
+/**
+ * What proves of items in packs, run by run. One that does not is left out; one wrong bit is mended
+ * where the items are read by themselves.
+ */
+async function* provedRuns(
+  packs: PackStore,
+  hasher: Hasher,
+  placed: readonly Pick<PackRow, 'id' | 'place'>[],
+): AsyncGenerator<PackItem[], void, void> {
+  const placeOf = new Map(placed.map(({ id, place }) => [mapKey(id), place]));
+  const proving: Promise<PackItem[]>[] = [];
+  const proved = async (bytes: Uint8Array, held: readonly HeldItem[]): Promise<PackItem[]> => {
+    const { items, rotten } = await provedIn(hasher, bytes, held);
+    for (const id of rotten) {
+      const place = placeOf.get(mapKey(id));
+      const read = place && (await packs.read(id, place).catch(passedOver));
+      if (read !== undefined) items.push({ id, ...read });
+    }
+    return items;
+  };
+  try {
+    for await (const run of packs.readRuns(placed)) {
+      if (run.type === 'damaged') continue;
+      proving.push(proved(run.bytes, run.items));
+      if (proving.length > PROVED_AT_ONCE) yield (await proving.shift()) ?? [];
+    }
+    for (let next = proving.shift(); next !== undefined; next = proving.shift()) yield await next;
+  } finally {
+    // The caller has left, or one of them failed: what the others say concerns nobody.
+    for (const one of proving) one.catch(() => undefined);
+  }
+}
+
+async function provedIn(
+  hasher: Hasher,
+  bytes: Uint8Array,
+  held: readonly HeldItem[],
+): Promise<{ readonly items: PackItem[]; readonly rotten: readonly ChunkId[] }> {
+  const plans = held.map(({ kind, offset, length }): ProofPlan | undefined =>
+    planOf(packFormat.kinds[kind], bytes.subarray(offset, offset + length)),
+  );
+  const spans = held.flatMap(({ offset }, at) =>
+    (plans[at]?.spans ?? []).map((span) => ({ ...span, offset: offset + span.offset })),
+  );
+  const hashed = await hasher.hash(bytes, spans);
+  const items: PackItem[] = [];
+  const rotten: ChunkId[] = [];
+  let next = 0;
+  for (const [at, { id, kind, offset, length }] of held.entries()) {
+    const count = plans[at]?.spans.length ?? 0;
+    const own = hashed.bytes.subarray(offset, offset + length);
+    const holds = plans[at]?.holds(own, id, digestsAt(hashed, next, count)) === true;
+    next += count;
+    if (holds) items.push({ id, kind, bytes: own });
+    else rotten.push(id);
+  }
+  // Small runs stand in memory that others have parts of: that is nobody's to give back.
+  const { byteLength, buffer } = hashed.bytes;
+  if (byteLength === buffer.byteLength) shareBuffers(items.map(({ bytes: own }) => own));
+  return { items, rotten };
+}
+
+async function putAll(parts: CopyParts, items: readonly PackItem[], moved: Moved): Promise<void> {
+  if (items.length === 0) return;
+  const put = await withoutDeadPieces(items, parts.livePieces);
+  const places = await parts.keeper.do(async (core) => {
+    requireSame(core, parts.core);
+    const change = new CatalogChange(core.catalog);
+    await change.prefetch([keys.itemSums, ...put.map(({ id }) => keys.item(id))]);
+    const written = await core.items.put(put, change);
+    await parts.keeper.syncWhenFull(core);
+    return written;
+  });
+  let bytes = 0;
+  for (const [at, { id, bytes: own }] of put.entries()) {
+    const place = places[at];
+    if (place !== undefined) moved.set(mapKey(id), place);
+    bytes += own.length;
+  }
+  for (const { bytes: own } of items) releasePart(own);
+  await parts.copied(bytes);
+}
+
+async function withoutDeadPieces(
+  items: readonly PackItem[],
+  livePieces: LivePieces | undefined,
+): Promise<readonly PackItem[]> {
+  const slabs = items.filter(({ kind }) => kind === 'slab').map(({ id }) => id);
+  if (livePieces === undefined || slabs.length === 0) return items;
+  const marks = await livePieces(slabs);
+  const liveOf = new Map(slabs.map((id, at) => [mapKey(id), marks[at]]));
+  return items.map((item) => {
+    const live = liveOf.get(mapKey(item.id));
+    return live === undefined ? item : { ...item, bytes: thinnedSlab(item.bytes, live) };
+  });
+}
+
+/**
+ * Whether all that was moved can be read from there, from stable storage as far as one can tell.
+ */
+export async function readBack(
+  { core, hasher }: Pick<CopyParts, 'core' | 'hasher'>,
+  ids: readonly ChunkId[],
+  moved: Moved,
+): Promise<boolean> {
+  const placed = ids.flatMap((id) => {
+    const place = moved.get(mapKey(id));
+    return place === undefined ? [] : [{ id, place }];
+  });
+  placed.sort((a, b) => comparePlaces(a.place, b.place));
+  let proved = 0;
+  for await (const items of provedRuns(core.packs, hasher, placed)) {
+    proved += items.length;
+    for (const { bytes } of items) releasePart(bytes);
+  }
+  return proved === ids.length;
+}
+
+/** Throws `STORE_FAILED` (retryable) where the vault was opened again: what was put may be gone. */
+export function requireSame(now: VaultCore, before: VaultCore): void {
+  if (now === before) return;
+  const says = 'the vault was opened again meanwhile: the pack stays, and its turn comes again';
+  throw new StoreError('STORE_FAILED', says);
+}
