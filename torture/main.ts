@@ -27,7 +27,11 @@ async function main(options: TortureOptions): Promise<number> {
   );
   const outcomes =
     options.jobs > 1
-      ? await runJobs(options, print)
+      ? await runJobs(
+          options,
+          meant.map(({ name }) => name),
+          print,
+        )
       : await runScenarios(meant, options, { nowMs: () => Date.now(), print });
   // Anyone who shared the run among several processes adds up what they found.
   process.send?.(outcomes);

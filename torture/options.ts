@@ -29,7 +29,7 @@ Options:
                 use goes to the others; every scenario does its first case (default: no limit, all cases)
   --only GLOB   only scenarios of such a name, as in 'outside-*'; may be given more than once
   --case K      only this case of the scenario that --only names: to repeat a failure
-  --jobs N      N processes share the cases: the same cases, sooner (default: 1)
+  --jobs N      N processes share the cases: the same cases, sooner; with --minutes they share the scenarios (default: 1)
   --part I/N    only the cases of process I of N, counted from 0: to share a run between machines
   --list        print the scenarios and end
   --help        print this and end

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -90,6 +91,19 @@ describe('the record of the soak', () => {
     expect(record.judge('/a', ['00'])).toContain(
       '/a: a version came back that no instrument wrote: 00',
     );
+  });
+
+  it('takes what a file was for a moment while it was written, empty or cut between two calls, and does not want it back', () => {
+    const record = new Record();
+    const content = Buffer.alloc(1024 * 1024 + 1, 7);
+    const hashOf = (bytes: number) =>
+      createHash('sha256').update(content.subarray(0, bytes)).digest('hex');
+    record.passes('/a', content, 0);
+    record.wrote('/a', content);
+    expect(record.judge('/a', [0, 512 * 1024, 1024 * 1024].map(hashOf))).toEqual([]);
+    expect(record.judge('/a', [])).toEqual([]);
+    expect(record.judge('/a', [hashOf(5)])).toHaveLength(1);
+    expect(record.judge('/b', [hashOf(0)])).toHaveLength(1);
   });
 
   it('does not take a folder as told before all of it is, nor a file that is being changed', () => {

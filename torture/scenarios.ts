@@ -4,10 +4,12 @@ import { placeScenarios } from '../agent/testing/capture/place-scenarios.ts';
 import { carryScenarios } from '../agent/testing/carry/carry-scenarios.ts';
 import { deskScenarios } from '../agent/testing/desk/desk-scenarios.ts';
 import { identityScenarios } from '../agent/testing/identity/identity-scenarios.ts';
+import { queueDamageScenarios } from '../agent/testing/queue/damage-scenarios.ts';
 import { queueScenarios } from '../agent/testing/queue/queue-scenarios.ts';
 import { resultScenarios } from '../agent/testing/queue/result-scenarios.ts';
 import { roomScenarios } from '../agent/testing/service/room-scenarios.ts';
 import { collectorScenarios } from '../collector/testing/store/collector-scenarios.ts';
+import { damageScenarios } from '../collector/testing/store/damage-scenarios.ts';
 import { sharedScenarios } from '../shared/testing/shared-scenarios.ts';
 import { fleetScenarios } from './scenarios/fleet-desk.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
@@ -24,6 +26,7 @@ import { outsideDiskScenarios } from './scenarios/outside-disks.ts';
 import { resultBackupScenarios } from './scenarios/results.ts';
 import { smallFileScenarios } from './scenarios/small-files.ts';
 import { soakScenarios } from './scenarios/soak.ts';
+import { swappedScenarios } from './scenarios/swapped.ts';
 
 /** A file of 20 GiB and a tree of a million files cannot be done by halves. */
 const LEAST_SECONDS_OF_HUGE_TREES = 600;
@@ -40,6 +43,8 @@ export const scenarios: readonly TortureScenario[] = [
   ...resultScenarios,
   ...carryScenarios,
   ...collectorScenarios,
+  ...damageScenarios,
+  ...queueDamageScenarios,
   ...captureScenarios,
   ...placeScenarios,
   ...roomScenarios,
@@ -51,6 +56,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...outsideCollectorScenarios,
   ...outsideDiskScenarios,
   ...outsideClockScenarios,
+  ...swappedScenarios,
   ...oddityScenarios.map((scenario) => ({
     leastSeconds: LEAST_SECONDS_OF_HUGE_TREES,
     ...scenario,

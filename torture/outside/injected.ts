@@ -37,7 +37,9 @@ export interface InjectedWork<Told> {
    * leave nothing running.
    */
   act(stage: Stage, start: Start): Promise<Told>;
-  /** Without faults again: restarts, proves both sides, restores and compares. Throws `StageUnmet`. */
+  /**
+   * Without faults again: restarts, proves both sides, restores and compares. Throws `StageUnmet`.
+   */
   judge(stage: Stage, told: Told): Promise<void>;
 }
 

@@ -46,7 +46,9 @@ export async function killAtRandom(
   }
 }
 
-/** What is not safe yet is sent; then both sides are proved, and the tree is restored and compared. */
+/**
+ * What is not safe yet is sent; then both sides are proved, and the tree is restored and compared.
+ */
 export async function mustBeWhole(world: World, agent: AgentPlace, tree: string): Promise<void> {
   const summary = await world.backup(agent, [tree]);
   must(

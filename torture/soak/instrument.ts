@@ -81,6 +81,7 @@ async function write(
     for (let piece = 0; piece < pieces; piece += 1) {
       const before = contents.get(file) ?? Buffer.alloc(0);
       const after = Buffer.concat([before, drawn(file, before.length, random, record)]);
+      record.passes(file, after, before.length);
       record.wrote(file, after);
       contents.set(file, after);
       await appendFile(file, after.subarray(before.length));
@@ -100,6 +101,7 @@ async function change(
   const file = random.pick(result.files);
   const before = habit === 'append' ? (contents.get(file) ?? Buffer.alloc(0)) : Buffer.alloc(0);
   const after = Buffer.concat([before, drawn(file, before.length, random, record)]);
+  if (habit !== 'replace') record.passes(file, after, before.length);
   record.wrote(file, after);
   contents.set(file, after);
   if (habit === 'append') await appendFile(file, after.subarray(before.length));

@@ -5,6 +5,9 @@ import { createHash } from 'node:crypto';
  * them Aliquot has to be able to give back. It shares nothing with the programs that it judges.
  */
 
+/** What `writeFile` and `appendFile` of Node write with one call. */
+const WRITTEN_AT_ONCE = 512 * 1024;
+
 interface State {
   readonly sha256: string;
   readonly size: number;
@@ -27,6 +30,8 @@ export interface FinishedResult {
 
 export class Record {
   readonly #states = new Map<string, State[]>();
+  /** What files were for a moment, while they were written, by path. */
+  readonly #passing = new Map<string, Set<string>>();
   readonly #results = new Map<string, FinishedResult>();
   #toldStates = 0;
 
@@ -35,9 +40,20 @@ export class Record {
    */
   wrote(path: string, content: Buffer): void {
     const states = this.#states.get(path) ?? [];
-    const sha256 = createHash('sha256').update(content).digest('hex');
-    states.push({ sha256, size: content.length, required: false });
+    states.push({ sha256: sha256Of(content), size: content.length, required: false });
     this.#states.set(path, states);
+  }
+
+  /**
+   * What a file is on its way to `content`, from its first `from` bytes on: Node writes so many
+   * bytes at a time, and a writer may be kept waiting in between for longer than the quiet time.
+   * Such a state may come back and need not.
+   */
+  passes(path: string, content: Buffer, from: number): void {
+    const passing = this.#passing.get(path) ?? new Set();
+    this.#passing.set(path, passing);
+    for (let end = from; end < content.length; end += WRITTEN_AT_ONCE)
+      passing.add(sha256Of(content.subarray(0, end)));
   }
 
   /** Whether a file had this size before: then `status` could not tell the states apart. */
@@ -125,7 +141,10 @@ export class Record {
   judge(path: string, restored: readonly string[]): string[] {
     const states = this.#states.get(path) ?? [];
     const missing = states.filter(({ required, sha256 }) => required && !restored.includes(sha256));
-    const invented = restored.filter((hash) => !states.some(({ sha256 }) => sha256 === hash));
+    const passing = this.#passing.get(path);
+    const invented = restored.filter(
+      (hash) => !states.some(({ sha256 }) => sha256 === hash) && passing?.has(hash) !== true,
+    );
     return [
       ...missing.map(({ size }) => `${path}: the state of ${size} bytes did not come back`),
       ...invented.map((hash) => `${path}: a version came back that no instrument wrote: ${hash}`),
@@ -142,4 +161,8 @@ export class Record {
   #bytesOf(result: FinishedResult): number {
     return result.files.reduce((sum, file) => sum + (this.#states.get(file)?.at(-1)?.size ?? 0), 0);
   }
+}
+
+function sha256Of(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
 }

@@ -90,6 +90,7 @@ export class SmallTree {
     if (known !== undefined) this.#record.touch(known);
     const result = known ?? this.#record.begin(path, [path]);
     this.#results.set(path, result);
+    this.#record.passes(path, content, 0);
     this.#record.wrote(path, content);
     this.#contents.set(path, content);
     await writeFile(path, content);

@@ -5,12 +5,12 @@ import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
-import { systemClock, systemRandom } from '@aliquot/shared/ports';
+import { systemClock, systemMonotonicMs, systemRandom } from '@aliquot/shared/ports';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { CommandContext } from '../../collector/src/cli/context.ts';
 import { fetchItems } from '../../collector/src/operator/fetch-items.ts';
-import { openVault } from '../../collector/src/operator/open-vault.ts';
+import { openVault, readerOf } from '../../collector/src/operator/open-vault.ts';
 import { proofTarget } from '../../collector/src/operator/proof-target.ts';
 import { certifiedAgent, openVersions } from '../../collector/src/operator/verified.ts';
 import type { Plant, SoakPc } from './plant.ts';
@@ -38,13 +38,16 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
     },
     files: nodeDisk,
     clock: systemClock,
+    monotonicMs: systemMonotonicMs,
     random: systemRandom,
     stdout: processOutput(),
     stderr: process.stderr,
     log: () => ({ target: standardError(), journal: false }),
     stopRequested: () => new Promise(() => {}),
   };
-  const { kit, vault, collector } = await openVault(context, {});
+  const open = await openVault(context, {});
+  const { kit, vault } = open;
+  const reader = await readerOf(open);
   const info = await vault.roster.agent(pc.name);
   const agent = certifiedAgent(kit, info);
   const pathKey = pathKeyFor(kit.pathSecret, agent.enrolment);
@@ -56,8 +59,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
     for (const candidate of pathCandidates(path)) {
       const all = openVersions(
         vault.reading.versions(info.agentId, fileIdFor(pathKey, candidate)),
-        kit,
-        collector,
+        reader,
         agent,
         {
           onUnopened: ({ sequence, message }) =>
