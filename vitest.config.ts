@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { runtimeDirectory } from './test/leave-nothing.ts';
 
 // Rooms import each other by package name; this condition leads to the sources, so that tests need
@@ -14,9 +16,37 @@ const patience = {
 };
 const resolve = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
+/** Those of `test/` that take a minute or more. */
+const longest: ReadonlySet<string> = new Set(
+  [
+    'releases',
+    'proxies',
+    'enroll-many',
+    'outside',
+    'folder-results',
+    'bad-input',
+    'addresses',
+    'settings',
+    'replaced',
+    'lost-output',
+    'json-docs',
+    'first-day',
+  ].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`)),
+);
+
+/** The longest first, so that none of them is left alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification): number => (longest.has(moduleId) ? 0 : 1);
+    return sorted.sort((a, b) => isLong(a) - isLong(b));
+  }
+}
+
 export default defineConfig({
   ...resolve,
   test: {
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/tally-reporter.ts'],
     projects: [
       {
@@ -44,8 +74,8 @@ export default defineConfig({
         },
       },
       {
-        // Whole systems of several processes each: after the others, and three at a time, for they
-        // often wait.
+        // Whole systems of several processes each: after the others, and four at a time, for they
+        // often wait: two thirds of the time of some.
         ...resolve,
         test: {
           ...patience,
@@ -53,7 +83,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/pair/**'],
           globalSetup: ['./test/leave-nothing.ts'],
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
           env: {
             // Where services listen for the users of the PC: not beside those of a real agent, nor

@@ -14,7 +14,7 @@ import { generator, waveform } from '../demo/instruments.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
 import { DemoService, type Finished, type JsonLine, mustRun, run } from '../demo/programs.ts';
 import { SmallDisk } from './small-disk.ts';
-import { flipBit, storedRecords } from './stored-records.ts';
+import { rot, storedRecords } from './stored-records.ts';
 import { type AgentPlace, World } from './world.ts';
 
 /**
@@ -470,7 +470,7 @@ describe('bad input', () => {
   });
 
   describe('damage', () => {
-    it('P2: a corrupt chunk costs its own file only: restore names it and ends with 3, fsck with 1', async () => {
+    it('P2: a corrupt chunk costs its own file only: restore names it and ends with 3, fsck with 1, and its PC gives it again', async () => {
       const damagedAgent = await world.agent('rotting');
       const folder = await world.place('damage');
       await world.write('damage/sound.txt', 'sound');
@@ -480,7 +480,7 @@ describe('bad input', () => {
         .filter(({ kind, length }) => kind === 'chunk' && length > 1000)
         .at(-1);
       if (!rotten) throw new Error('no chunk in the packs');
-      await flipBit(rotten);
+      await rot(rotten);
 
       const target = newTarget();
       const restored = await restoreTo(target, 'rotting');
@@ -491,21 +491,24 @@ describe('bad input', () => {
       ]);
       expect(await readdir(join(target, folder))).toEqual(['sound.txt']);
       expect(await leftovers(target)).toEqual([]);
-      const own = newTarget();
-      const byAgent = await agentRun('restore', folder, '--to', own, '--data', damagedAgent.data);
-      expect(byAgent.code).toBe(3);
-      expect(byAgent.stderr).toMatch(/rotten\.bin/);
-      expect(await readdir(join(own, folder))).toEqual(['sound.txt']);
       expect((await world.tryAliquot(['check', '--kit', world.kit])).code).not.toBe(0);
 
       await world.unserve();
       const fsck = await run('aliquot', ['fsck', '--data', world.collectorData]);
       expectRefusal(fsck, 1, /\[COMMAND_FSCK\]$/);
       expect(fsck.stdout).toContain('00000001.pack');
-      await flipBit(rotten);
       await world.serve();
-      await world.aliquot(['fsck', '--data', world.collectorData]);
+      // The PC still has it, and sends it again as soon as it is connected.
+      const own = newTarget();
+      const byAgent = await agentRun('restore', folder, '--to', own, '--data', damagedAgent.data);
+      expect(byAgent.code).toBe(0);
+      expect((await readdir(join(own, folder))).toSorted()).toEqual(['rotten.bin', 'sound.txt']);
       await expectWhole('rotting', folder);
+      expect((await world.tryAliquot(['check', '--kit', world.kit])).code).toBe(0);
+      await world.unserve();
+      await rot(rotten);
+      await mustRun('aliquot', ['fsck', '--data', world.collectorData]);
+      await world.serve();
     });
 
     it('P5: a corrupt commit is named by fsck and by whoever wants to read it, and nothing is written', async () => {
@@ -513,16 +516,22 @@ describe('bad input', () => {
         .filter(({ kind }) => kind === 'commit')
         .at(-1);
       if (!commit) throw new Error('no commit in the history');
-      await flipBit(commit);
+      await rot(commit);
       const target = newTarget();
       const restored = await restoreTo(target, 'rotting');
-      expectRefusal(restored, 1, /./);
+      expect({ code: restored.code, complaints: complaints(restored) }).toEqual({
+        code: 3,
+        complaints: [
+          expect.stringMatching(/versions in commit 1 .* agent rotting.*\[STORE_DAMAGED\]$/),
+          expect.stringMatching(/\[PARTIAL\]$/),
+        ],
+      });
       expect(existsSync(target) ? await readdir(target) : []).toEqual([]);
       await world.unserve();
       const fsck = await run('aliquot', ['fsck', '--data', world.collectorData]);
       expectRefusal(fsck, 1, /\[COMMAND_FSCK\]$/);
       expect(fsck.stdout).toContain('00000001.history');
-      await flipBit(commit);
+      await rot(commit);
       await world.serve();
       await world.aliquot(['fsck', '--data', world.collectorData]);
     });

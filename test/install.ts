@@ -2,6 +2,7 @@ import { chmod, copyFile, cp, link, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ProgramName } from '../demo/programs.ts';
 import { nodeFlagsFile } from '../deploy/node-flags.ts';
+import { pinnedNode } from '../scripts/lib/pinned-node.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -19,7 +20,7 @@ export async function installAt(
   folder: string,
   { version, binary }: TestNode,
 ): Promise<Record<ProgramName, string>> {
-  const node = join(folder, 'node_modules/node/bin/node');
+  const node = join(folder, 'node_modules', pinnedNode().name, 'bin/node');
   await mkdir(dirname(node), { recursive: true });
   // A Node has 120 MB; another name for it costs nothing where the file system is the same.
   await link(binary, node).catch(() => copyFile(binary, node));

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DemoService, mustRun, run } from '../demo/programs.ts';
 import { OutputLab } from './lost-output/cases.ts';
 import { losing, type Way, ways } from './lost-output/losing.ts';
-import { flipBit, storedRecords } from './stored-records.ts';
+import { rot, storedRecords } from './stored-records.ts';
 import { World } from './world.ts';
 
 /**
@@ -124,7 +124,7 @@ describe('I-HEARD a store or a queue that is damaged', () => {
       const slab = (await storedRecords(other.collectorData)).find(({ kind }) => kind === 'slab');
       if (slab === undefined) throw new Error('the store holds no slab');
       for (const [program, folder, damage] of [
-        ['aliquot', other.collectorData, () => flipBit(slab)],
+        ['aliquot', other.collectorData, () => rot(slab)],
         [
           'aliquot-agent',
           agent.data,

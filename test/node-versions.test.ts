@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeFlags } from '../deploy/node-flags.ts';
+import { pinnedNode } from '../scripts/lib/pinned-node.ts';
 import { installAt, type TestNode } from './install.ts';
 
 /**
  * The oldest Node that `engines` names, where npm has it for this machine, and the project's own.
  */
 const nodeModules = join(import.meta.dirname, '../node_modules');
-const nodes: TestNode[] = ['node-22/bin/node', 'node/bin/node']
-  .map((path) => join(nodeModules, path))
+const nodes: TestNode[] = [join(nodeModules, 'node-oldest/bin/node'), pinnedNode().binary]
   .filter((binary) => existsSync(binary))
   .map((binary) => ({
     binary,

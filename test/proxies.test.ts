@@ -1,9 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemRandom } from '@aliquot/shared/ports';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { TrustedProxies } from '../collector/src/ingest/network.ts';
+import { FrontDoor } from '../collector/src/ingest/unproved.ts';
+import { attachIngest } from '../collector/src/ingest/upgrade.ts';
+import { Front } from '../collector/testing/front.ts';
 import { differences, pictureOf } from '../demo/picture.ts';
 import { DemoService } from '../demo/programs.ts';
 import { authority, issued, type TlsPair } from './certificates.ts';
@@ -122,6 +129,8 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
   beforeEach(async () => {
     if (missing) return;
     world = await World.open();
+    await world.unserve();
+    await world.serve(world.collectorData, { more: ['--trusted-proxy', '127.0.0.1'] });
     const ca = await authority(world.folder);
     tls = { ca, pair: await issued(world.folder, 'proxy', ca) };
     world.trust = ca.cert;
@@ -136,15 +145,10 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
     await world.close();
   });
 
-  async function start(): Promise<void> {
+  async function start(collector = Number(new URL(world.url).port)): Promise<void> {
     const folder = join(world.folder, 'proxy');
     await mkdir(folder);
-    const { check, run } = await proxy.configure(
-      folder,
-      front,
-      Number(new URL(world.url).port),
-      tls.pair,
-    );
+    const { check, run } = await proxy.configure(folder, front, collector, tls.pair);
     const checked = spawnSync(proxy.program, check, { encoding: 'utf8' });
     expect(checked.status, checked.stderr).toBe(0);
     child = spawn(proxy.program, run, { stdio: 'ignore' });
@@ -188,6 +192,49 @@ describe.each(proxies)('$program in front of the collector$note', (proxy) => {
         differences(await pictureOf(source), await pictureOf(join(world.folder, 'back', source))),
       ).toEqual([]);
       await world.aliquot(['check', '--url', place(), '--kit', world.kit]);
+    },
+  );
+
+  it.skipIf(missing)(
+    'P6: what it says of where a connection came from is what the limits count by, and no client can say it',
+    async () => {
+      const own = await Front.open();
+      const { store, hub, clock, timers, log } = own;
+      const proxies = new TrustedProxies('127.0.0.1');
+      const limits = { inside: 100, perNetwork: 2, waiting: 100, aSecond: 400 };
+      const door = new FrontDoor({ log, timers, proxies, limits });
+      const server = createServer();
+      const parts = { store, hub, clock, random: systemRandom, timers, log };
+      const ingest = attachIngest(server, parts, door);
+      const behind = door.front(server);
+      await new Promise<void>((resolve) => behind.listen(0, '127.0.0.1', resolve));
+      await start((behind.address() as AddressInfo).port);
+      const opened: WebSocket[] = [];
+      const dial = async (from: string, says: string) => {
+        const headers = { 'x-forwarded-for': says };
+        const options = { localAddress: from, family: 4, headers, rejectUnauthorized: false };
+        const socket = new WebSocket(`wss://localhost:${front}/v1/agent`, options);
+        opened.push(socket);
+        const closed = new Promise((resolve) => socket.once('close', resolve));
+        await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+        return { socket, closed };
+      };
+      try {
+        const first = await dial('127.0.0.5', '203.0.113.1');
+        await dial('127.0.0.5', '203.0.113.2');
+        const other = await dial('127.0.0.6', '127.0.0.5');
+        await dial('127.0.0.5', '203.0.113.3');
+        await first.closed;
+        expect(own.logged.join('')).toContain('"from":"127.0.0.5"');
+        expect(other.socket.readyState).toBe(WebSocket.OPEN);
+      } finally {
+        for (const socket of opened) socket.terminate();
+        door.stop();
+        await ingest.stop();
+        server.closeAllConnections();
+        behind.close();
+        await own.close();
+      }
     },
   );
 

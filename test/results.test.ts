@@ -13,6 +13,12 @@ const asOrdinary =
     ? ['setpriv', '--bounding-set', '-dac_override,-dac_read_search', '--inh-caps', '-all']
     : [];
 
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, at) => from + at);
+/** Of the agent in a namespace of processes of its own, and of the folders that it holds open. */
+const PROCESSES = numbers(2, 6);
+const DESCRIPTORS = numbers(10, 80);
+
 describe('a folder result', () => {
   let world: World;
   let agent: AgentPlace;
@@ -92,13 +98,19 @@ describe('a folder result', () => {
   it('I-A16 P2 P6 with a member that is in use is open and names it; released, it closes as one', async ({
     skip,
   }) => {
-    const unable = await whyNoStrace();
+    const unable = (await whyNoStrace()) ?? (process.getuid?.() === 0 ? undefined : 'needs root');
     if (unable !== undefined) skip(unable);
     const root = await measured('inUse.D');
     const file = join(root, 'AcqData', 'MSScan.bin');
-    const under = ['strace', '-f', '-o', '/dev/null', '-P', file];
+    // A capture opens what lies in a folder that it holds as /proc/PID/fd/N/NAME. In a namespace of
+    // its own the agent has one of the first numbers, and strace is given all that may come.
+    const alone = ['unshare', '--pid', '--fork', '--mount-proc', 'strace', '-f', '-o', '/dev/null'];
+    const paths = PROCESSES.flatMap((pid) =>
+      DESCRIPTORS.flatMap((at) => ['-P', `/proc/${pid}/fd/${at}/MSScan.bin`]),
+    );
     const busy = ['-e', 'trace=openat', '-e', 'inject=openat:error=EBUSY'];
-    await isLockedAndReleased(root, { under: [...under, ...busy], file }, async () => undefined);
+    const under = [...alone, ...paths, ...busy];
+    await isLockedAndReleased(root, { under, file }, async () => undefined);
   });
 
   it('I-A16 that a service watches is closed when it has rested, and again when a member changed', async () => {

@@ -237,7 +237,7 @@ describe('settings from the desk', () => {
     const wrong = await policy('agents:\n  defaults:\n    sources: [{path: my/secret/folder}]\n');
     expect(await run('aliquot', ['policy', 'check', wrong], world.environment())).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining(`${wrong}:3: sources[0].path must be an absolute path`),
+      stderr: expect.stringContaining(`${wrong}:3:22: sources[0].path must be an absolute path`),
     });
     expect((await world.tryAliquot(['policy', 'set', wrong, '--by', maria])).code).toBe(2);
     await force('sources: [{path: my/secret/folder}]\n', 2);
@@ -377,6 +377,7 @@ async function force(text: string, revision: number): Promise<void> {
     revision,
     setAtMs: now,
     sealedHash: sha256(sealed),
+    rules: undefined,
   } as const;
   const body = {
     policy: base64(encodeSigned(issuePolicy(authority, policyBody))),

@@ -40,15 +40,18 @@ export async function storedRecords(collectorData: string): Promise<FoundRecord[
   return records;
 }
 
-/** Flips one bit in the middle of a record's payload; doing it again mends it. */
-export async function flipBit({ file, offset, length }: FoundRecord): Promise<void> {
+/**
+ * Changes three bytes in the middle of a record's payload; doing it again mends it. One bit would
+ * not do: readers put that right.
+ */
+export async function rot({ file, offset, length }: FoundRecord): Promise<void> {
   const handle = await open(file, 'r+');
   try {
     const at = offset + (length >> 1);
-    const byte = Buffer.alloc(1);
-    await handle.read(byte, 0, 1, at);
-    byte[0] = (byte[0] ?? 0) ^ 0x10;
-    await handle.write(byte, 0, 1, at);
+    const bytes = Buffer.alloc(3);
+    await handle.read(bytes, 0, bytes.length, at);
+    for (const index of bytes.keys()) bytes[index] = (bytes[index] ?? 0) ^ 0x15;
+    await handle.write(bytes, 0, bytes.length, at);
   } finally {
     await handle.close();
   }

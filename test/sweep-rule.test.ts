@@ -25,6 +25,9 @@ describe('the sweep rule', () => {
   afterEach(() => world.close());
 
   /** Looks into the store while the collector is down. */
+  const lineageOf = (vault: VaultStore) =>
+    vault.register.agentByName('weeks-offline')?.lineageId ?? expect.fail('no such agent');
+
   async function inStore<T>(step: (vault: VaultStore) => Promise<T> | T): Promise<T> {
     const store = await openCollector(world.collectorData, {
       files: nodeDisk,
@@ -62,14 +65,20 @@ describe('the sweep rule', () => {
     await rm(tree, { recursive: true });
 
     const epoch = await inStore(async (vault) => {
-      const announced = await vault.sweep.announceGcEpoch(Date.now());
-      expect(vault.sweep.sweepWaitsFor(announced)).toMatchObject([{ agent: 'weeks-offline' }]);
+      const announced = await vault.sweep.announceGcEpoch(lineageOf(vault), Date.now());
+      expect(vault.sweep.sweepWaitsFor(lineageOf(vault), announced)).toMatchObject([
+        { agent: 'weeks-offline' },
+      ]);
       return announced;
     });
     await world.serve();
     await mustRun('aliquot-agent', ['flush', '--data', agent.data]);
     await world.unserve();
-    expect(await inStore((vault) => vault.sweep.sweepWaitsFor(epoch))).toEqual([]);
+    // It has answered, and is to be heard once more by each collector that starts (I-C11).
+    const waits = await inStore((vault) => vault.sweep.sweepWaitsFor(lineageOf(vault), epoch));
+    expect(waits.map(({ reason }) => reason)).toEqual([
+      `has answered epoch ${epoch}, and was not heard since the collector started`,
+    ]);
     await world.serve();
     const target = join(world.folder, 'back');
     await world.aliquot([

@@ -72,7 +72,15 @@ export class World {
   /** Starts the collector; on the port it had before, when it had one and no other is asked for. */
   async serve(
     data = this.collectorData,
-    { tls, port }: { readonly tls?: TlsPair; readonly port?: number } = {},
+    {
+      tls,
+      port,
+      more = [],
+    }: {
+      readonly tls?: TlsPair;
+      readonly port?: number;
+      readonly more?: readonly string[];
+    } = {},
   ): Promise<void> {
     const at = port ?? (this.#url === '' ? await freePort() : Number(new URL(this.#url).port));
     const secure = tls === undefined ? [] : ['--tls-cert', tls.cert, '--tls-key', tls.key];
@@ -83,6 +91,7 @@ export class World {
       '--listen',
       `127.0.0.1:${at}`,
       ...secure,
+      ...more,
     ]);
     const url = String((await this.#server.event('listening'))['url']);
     this.#url = tls === undefined ? url : `https://localhost:${new URL(url).port}`;

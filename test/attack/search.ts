@@ -19,7 +19,9 @@ export interface Beginning {
 export interface SealedTarget {
   readonly name: string;
   readonly nonce: Uint8Array;
-  /** The block of the key stream that meets the first bytes: 2 under GCM, by default; 0 in a slab. */
+  /**
+   * The block of the key stream that meets the first bytes: 2 under GCM, by default; 0 in a slab.
+   */
   readonly firstBlock?: 0 | 2;
   /** Where in the plaintext four bytes are known, a multiple of 4; 0 by default. */
   readonly at?: number;

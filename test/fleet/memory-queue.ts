@@ -57,6 +57,7 @@ export class MemoryQueue implements SessionQueue {
 
   readonly outbox: SessionQueue['outbox'] = {
     nextCommit: async (signer) => this.#commits[this.#receipted] ?? this.#sign(signer),
+    proveAll: () => never('is repaired'),
     isDue: () => true,
     signAll: () => never('is carried'),
     unreceipted: () => never('is carried'),
@@ -116,10 +117,10 @@ export class MemoryQueue implements SessionQueue {
       sequence,
       predecessor,
       forkedFrom: undefined,
-      drafts,
+      rows: drafts,
       results: new Map(),
     });
-    const commit = { sequence, hash, bytes, entries: drafts.length };
+    const commit = { sequence, hash, bytes, isLost: false, entries: drafts.length };
     this.#commits.push(commit);
     this.#sent.set(sequence, this.#fresh);
     this.#fresh = [];

@@ -2,27 +2,11 @@ import { type ChunkId, encodeClientFrame, encodeFrame } from '@aliquot/proto';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { systemRandom } from '@aliquot/shared/ports';
 import { ClientHandshake } from '@aliquot/shared/session/handshake';
-import type { SessionTestAgent } from '../../collector/testing/agent.ts';
+import { commitAttacks } from './commit-attacks.ts';
 import { EvilSession } from './evil-session.ts';
-import { RawPeer, webSocketFrame } from './raw-peer.ts';
-import type { HostileTarget } from './target.ts';
-
-/** One way to harm a collector from outside. */
-export interface Attack {
-  readonly name: string;
-  /** What is done; `{}` stands for the number. */
-  readonly about: string;
-  /** How many at full force. */
-  readonly force: number;
-  /** Does it `force` times; `midway` is called while everything is held open. Gives a remark. */
-  run(siege: Siege, force: number, midway: () => Promise<void>): Promise<string>;
-}
-
-export interface Siege {
-  readonly target: HostileTarget;
-  /** Enrolled, and in bad hands. */
-  readonly evil: SessionTestAgent;
-}
+import { RawPeer, upgradeRequest, webSocketFrame } from './raw-peer.ts';
+import { renewing } from './renewing.ts';
+import type { Attack, Siege } from './siege.ts';
 
 const MIB = 1024 * 1024;
 /** As many connections are begun at once: a test machine's own limits are not what is measured. */
@@ -91,7 +75,27 @@ async function unread(
 const randomIds = (count: number): ChunkId[] =>
   Array.from({ length: count }, () => systemRandom.bytes(32) as ChunkId);
 
+/** Connections of the agents' own address that are begun again whenever they end. */
+function renewed(name: string, what: string, text: string): Attack {
+  return {
+    name: `renewed-${name}`,
+    about: `{} connections of the agents' own address that ${what}, begun again whenever they end`,
+    force: 2000,
+    run: async ({ target }, force, midway) => {
+      const lift = await renewing(target.port, force, text);
+      try {
+        await midway();
+      } finally {
+        lift();
+      }
+      return 'all were open';
+    },
+  };
+}
+
 export const attacks: readonly Attack[] = [
+  renewed('upgrades', 'become WebSockets', upgradeRequest()),
+  renewed('answers', 'are answered', 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'),
   {
     name: 'half-handshakes-from-one-address',
     about: '{} connections of one address that become WebSockets and say nothing more',
@@ -133,6 +137,18 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    name: 'proofs-without-end',
+    about: '{} whole handshakes of one agent, whose sessions nobody waits for',
+    force: 2000,
+    run: async ({ target, evil }, force, midway) => {
+      const opened = await peers(force, async (index) => {
+        const from = { address: address(index, 30) };
+        return (await EvilSession.greet(evil, target.port, from)).peer;
+      });
+      return held(opened, midway);
+    },
+  },
+  {
     name: 'slow-requests',
     about:
       '{} connections from 30 addresses that send the head of an HTTP request a byte at a time',
@@ -160,6 +176,22 @@ export const attacks: readonly Attack[] = [
       await Promise.all(
         opened.open.map((peer) => flood(peer, request, Math.ceil(force / opened.open.length))),
       );
+      return held(opened, midway);
+    },
+  },
+  {
+    name: 'enrolments-without-end',
+    about: '{} enrolments of 16 KiB that lack their last byte, from 8 addresses',
+    force: 4000,
+    run: async ({ target }, force, midway) => {
+      const type = 'Content-Type: application/octet-stream';
+      const head = `POST /v1/enrol HTTP/1.1\r\nHost: x\r\n${type}\r\nContent-Length: 16384\r\n\r\n`;
+      const most = Buffer.from(`${head}${'x'.repeat(16_383)}`);
+      const opened = await peers(force, async (index) => {
+        const peer = await RawPeer.connect(target.port, address(index, 8));
+        peer.write(most);
+        return peer;
+      });
       return held(opened, midway);
     },
   },
@@ -193,6 +225,28 @@ export const attacks: readonly Attack[] = [
         force,
         midway,
       );
+    },
+  },
+  {
+    name: 'questions-without-end',
+    about: '{} questions for 4,096 ids each, by four sessions that read each answer',
+    force: 200,
+    run: async ({ target, evil }, force, midway) => {
+      const ids = randomIds(4096);
+      let asked = 0;
+      const asking = async (): Promise<RawPeer> => {
+        const chainId = systemRandom.bytes(16);
+        const session = await EvilSession.open(evil, target.port, { chainId });
+        while (asked < force) {
+          asked += 1;
+          const frame = encodeClientFrame({ type: 'have', requestId: asked, ids });
+          session.write(encodeFrame(frame, EMPTY));
+          if ((await session.answer())?.type !== 'haveAnswer') break;
+        }
+        return session.peer;
+      };
+      const [open] = await Promise.all([Promise.all(Array.from({ length: 4 }, asking)), midway()]);
+      return held({ open, refused: 0 }, async () => undefined);
     },
   },
   {
@@ -271,6 +325,17 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    name: 'sessions-again-and-again',
+    about: '{} proved sessions of one agent, each ended at once',
+    force: 2000,
+    run: async ({ target, evil }, force, midway) => {
+      for (let done = 0; done < force; done += 1)
+        (await EvilSession.open(evil, target.port)).peer.end();
+      await midway();
+      return `${force} sessions`;
+    },
+  },
+  {
     name: 'uploads-never-committed',
     about: '{} MiB of chunks that no commit ever names',
     force: 512,
@@ -288,4 +353,5 @@ export const attacks: readonly Attack[] = [
       return `${taken} MiB were taken; ${await held({ open: [session.peer], refused: 0 }, midway)}`;
     },
   },
+  ...commitAttacks,
 ];

@@ -33,6 +33,18 @@ export class EvilSession {
     port: number,
     options: { address?: string; chainId?: Uint8Array } = {},
   ): Promise<EvilSession> {
+    const session = await EvilSession.greet(agent, port, options);
+    const ready = await session.answer();
+    if (ready?.type !== 'ready') throw new Error(`${ready?.type} instead of ready`);
+    return session;
+  }
+
+  /** As `open`, without waiting for the answer to its proof. */
+  static async greet(
+    agent: SessionTestAgent,
+    port: number,
+    options: { address?: string; chainId?: Uint8Array } = {},
+  ): Promise<EvilSession> {
     const peer = await RawPeer.upgraded(port, options.address);
     const { descriptor } = agent.bundle;
     const handshake = new ClientHandshake({
@@ -64,8 +76,6 @@ export class EvilSession {
       settingsSequence: 0,
     });
     session.write(encodeFrame(encodeClientFrame(auth), new Uint8Array(0)));
-    const ready = await session.answer();
-    if (ready?.type !== 'ready') throw new Error(`${ready?.type} instead of ready`);
     return session;
   }
 

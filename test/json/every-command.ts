@@ -146,12 +146,17 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
       'policy.yaml',
       'agents: {groups: {first: {names: [pc]}}, pcs: {pc: {workers: 2}, asked: {workers: 2}}}\n',
     );
+    await here('policy template', ['raw']);
     await here('policy check', [policy]);
     await central('policy diff', [policy, '--by', key]);
     await central('policy set', [policy, '--by', key, '--canary', 'first']);
     await central('policy get', ['--by', key]);
     await central('policy get', ['--by', key, '--agent', 'pc']);
     await central('policy promote');
+    await central('hold add', ['audit', '--reason', 'audit', '--owner', 'QA', '--path', '/**']);
+    await central('hold show', ['audit']);
+    await central('hold release', ['audit', '--reason', 'over', ...kit]);
+    await central('hold list', ['--all']);
     await central('agents diagnose', [agent.name, '--by', key, '--out', inside('desk.diagnosis')]);
   } finally {
     await service.stop();
@@ -213,7 +218,7 @@ export async function everyCommand(world: World): Promise<readonly Printed[]> {
   await pc('enroll', successor, [successor.bundle]);
   await pc('backup', successor, [tree, '--exclude', '*.tmp']);
   await central('agent gone', ['pc-b', '--path', '/**']);
-  await central('agent revoke', ['pc-b']);
+  await central('agent revoke', ['pc-b', ...kit]);
   await central('agents');
   await world.unserve();
   await at('aliquot', 'fsck', ['--data', world.collectorData]);

@@ -60,7 +60,11 @@ describe('small files', () => {
     await agent.queue.sync();
     await agent.uplink.drained();
     await agent.mustHold(files);
-    const watch = { onUnopened: () => expect.unreachable(), onEarlier: () => undefined };
+    const watch = {
+      onUnopened: () => expect.unreachable(),
+      onEarlier: () => undefined,
+      onKeptBack: () => undefined,
+    };
     const listed = await collect(
       ownFiles(agent.uplink, agent.identity, 0, [bytePath(Buffer.from('/'))], watch),
     );

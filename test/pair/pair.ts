@@ -149,6 +149,7 @@ function withVault(store: CollectorStore, held: StoredVault): CollectorStore {
     ...{ dir, name, collectorId, identity, adminTokenHash, releases },
     vault: (id) => (equalBytes(id, held.descriptor.vaultId) ? held : undefined),
     vaults: () => [held],
+    ailing: () => [],
     addVault: async () => held,
     close: async () => {
       await held.close();

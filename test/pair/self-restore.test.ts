@@ -1,8 +1,11 @@
 import { openCommitKeys, verifyCommit } from '@aliquot/shared/commit/commit';
+import { withoutVersions } from '@aliquot/shared/commit/loss';
 import type { Unopened } from '@aliquot/shared/commit/open-names';
-import { withoutVersions } from '@aliquot/shared/commit/rows';
+import { readCommit } from '@aliquot/shared/commit/rows';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ownFiles } from '../../agent/src/restore/own-files.ts';
+import { OwnNewest } from '../../agent/src/restore/own-newest.ts';
+import type { StateCommit } from '../../agent/src/uplink/uplink.ts';
 import { collect, sample } from '../../agent/testing/queue/support.ts';
 import { Pair } from './pair.ts';
 
@@ -92,13 +95,14 @@ describe('self-restore', () => {
     const hiding = {
       async *state(atMs: number) {
         for await (const { commit, ...rest } of agent.uplink.state(atMs))
-          yield { ...rest, commit: withoutVersions(commit, [0]) };
+          yield { ...rest, commit: withoutVersions(commit, [0], agent.identity.signKey) };
       },
     };
     const named: Unopened[] = [];
     const watch = {
       onUnopened: (_: number, unopened: Unopened) => named.push(unopened),
       onEarlier: () => undefined,
+      onKeptBack: () => undefined,
     };
     const filesFrom = async (uplink: typeof hiding) =>
       (await collect(ownFiles(uplink, agent.identity, 0, ['/data/a'], watch))).map(
@@ -108,6 +112,40 @@ describe('self-restore', () => {
     expect(named).toEqual([]);
     expect(await filesFrom(hiding)).toEqual([]);
     expect(named).toMatchObject([{ versions: 1, error: { code: 'COMMIT_ENTRIES' } }]);
+  });
+
+  test('P5: whatever the collector leaves out of what this PC has receipts for is named', async () => {
+    const agent = await connected();
+    let [old, honest]: [StateCommit[], StateCommit[]] = [[], []];
+    for (const file of [sample('/data/a', 2), sample('/data/b', 2), sample('/data/a', 3)]) {
+      await agent.capture(file);
+      await agent.uplink.drained();
+      const now = await collect(agent.uplink.state(0));
+      [old, honest] = old.length === 0 ? [now, now] : [old, now];
+    }
+    const sequenceOf = ({ commit }: StateCommit) => readCommit(commit).header.sequence;
+    const cases: readonly (readonly [readonly StateCommit[], readonly string[]])[] = [
+      [honest, []],
+      [honest.filter((commit) => sequenceOf(commit) !== 3), ['/data/a 3']],
+      [honest.filter((commit) => sequenceOf(commit) !== 2), ['/data/b 2']],
+      [honest.map((commit) => ({ ...commit, live: [] })), ['/data/a 3', '/data/b 2']],
+      [old, ['/data/a 3', '/data/b 2']],
+      [[], ['/data/a 3', '/data/b 2']],
+    ];
+    for (const [shown, expected] of cases) {
+      const keptBack: string[] = [];
+      const watch = {
+        onUnopened: () => undefined,
+        onEarlier: () => undefined,
+        onKeptBack: (path: string, sequence: number) => keptBack.push(`${path} ${sequence}`),
+      };
+      const state = async function* () {
+        yield* shown;
+      };
+      const newest = await OwnNewest.read(agent.queue, agent.identity, 0);
+      await collect(ownFiles({ state }, agent.identity, 0, ['/data'], watch, newest));
+      expect(keptBack.sort()).toEqual(expected);
+    }
   });
 
   test('P4: without the permission nothing is even asked', async () => {

@@ -176,10 +176,13 @@ test('I-A9: an epoch of the sweep is answered when everything captured is receip
   await agent.stop();
   await agent.capture(sample('/data/b', 3));
   const { sweep } = pair.vault;
-  const epoch = await sweep.announceGcEpoch(1);
-  expect(sweep.sweepWaitsFor(epoch)).toMatchObject([{ agent: 'lcms-1' }]);
+  const { lineageId } = pair.vault.register.agentByName('lcms-1') ?? expect.fail('no agent');
+  const epoch = await sweep.announceGcEpoch(lineageId, 1);
+  expect(sweep.sweepWaitsFor(lineageId, epoch)).toMatchObject([{ agent: 'lcms-1' }]);
   agent.start();
-  await vi.waitUntil(() => sweep.sweepWaitsFor(epoch).length === 0, { timeout: 240_000 });
+  await vi.waitUntil(() => sweep.sweepWaitsFor(lineageId, epoch).length === 0, {
+    timeout: 240_000,
+  });
   expect(agent.queue.intake.pending().entries).toBe(0);
   expect(agent.queue.epochs.newest()).toBe(epoch);
 });

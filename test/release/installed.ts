@@ -13,6 +13,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { SmallVersion, Vendor } from '@aliquot/shared/testing/release/vendor';
+import { pinnedNode } from '../../scripts/lib/pinned-node.ts';
 import { packagedLauncher } from '../../scripts/package/launcher.ts';
 
 /**
@@ -22,7 +23,7 @@ import { packagedLauncher } from '../../scripts/package/launcher.ts';
 
 const project = join(import.meta.dirname, '../..');
 export const platform = `linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}` as const;
-const node = join(project, 'node_modules/node/bin/node');
+const node = pinnedNode().binary;
 
 /** The files of a version, with another launcher where it is a bad one. */
 export function filesOf(launcher = goodLauncher()): Record<string, Buffer> {
@@ -32,7 +33,7 @@ export function filesOf(launcher = goodLauncher()): Record<string, Buffer> {
   };
   const program = join(project, 'agent/dist/program');
   for (const name of readdirSync(program)) {
-    if (!name.endsWith('.map') && name !== 'THIRD-PARTY.txt')
+    if (!/\.map$|^(BUNDLED|THIRD-PARTY)\.txt$/.test(name))
       files[`program/${name}`] = readFileSync(join(program, name));
   }
   const addons = join(project, 'agent/dist/addons', platform);

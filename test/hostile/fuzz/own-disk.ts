@@ -1,6 +1,6 @@
 /**
- * What lies on one's own disk, of which a bit may have rotted: rows of the derived indexes, records of
- * the chain log, and LevelDB's own files.
+ * What lies on one's own disk, of which a bit may have rotted: rows of the derived indexes, records
+ * of the chain log, and LevelDB's own files.
  */
 
 import { crc32c } from '@aliquot/shared/derived/crc32c';
@@ -16,8 +16,16 @@ import * as rows from '../../../agent/src/queue/log/index-rows.ts';
 import { decodeState, emptyState, encodeState } from '../../../agent/src/queue/log/index-state.ts';
 import { encodeMembers, memberRuns } from '../../../agent/src/queue/log/member-runs.ts';
 import * as payloads from '../../../agent/src/queue/log/payloads.ts';
+import { numberRuns } from '../../../agent/src/queue/log/remains.ts';
 import { decodeResultDraft, encodeResultDraft } from '../../../agent/src/queue/log/result-draft.ts';
 import { decodeGroup, encodeGroup } from '../../../collector/src/store/catalog/group-row.ts';
+import { decodeHold, encodeHold } from '../../../collector/src/store/catalog/hold-row.ts';
+import {
+  decodeRun,
+  decodeTally,
+  encodeRun,
+  encodeTally,
+} from '../../../collector/src/store/catalog/retention-runs.ts';
 import * as versions from '../../../collector/src/store/catalog/version-rows.ts';
 import type { FuzzTarget } from './fuzz.ts';
 
@@ -41,6 +49,8 @@ type Decoder = readonly [name: string, seed: Uint8Array, (bytes: Uint8Array) => 
 
 const result = { progress: 'open', grade: 'assumed', members: 3 } as const;
 const members = encodeMembers(Float64Array.of(5, 8, 9, 300)) ?? new Uint8Array();
+
+const version = { slot: 7, leafIndex: 2, timeMs: 3, followedMs: 4 };
 
 const decoders: readonly Decoder[] = [
   [
@@ -102,6 +112,8 @@ const decoders: readonly Decoder[] = [
       ...{ hash: noise('commit', 32), entries: 3, lastEntry: 9, itemBytes: 4, oldestMs: 5 },
       ...{ holdSegment: 1, firstEntry: 7, recordBytes: 900 },
       classes: [{ name: 'raw', bytes: 4 }],
+      ...{ isLost: false, numbers: numberRuns([7, 8, 9]) },
+      ...{ header: noise('header', 241), signature: noise('signature', 64) },
     }),
     rows.decodeCommitPlace,
   ],
@@ -128,13 +140,14 @@ const decoders: readonly Decoder[] = [
   ],
   [
     'collector-row-earlier',
-    versions.encodeEarlier(
-      new Map([
-        [0, { kind: 'gone', slot: 1, leafIndex: 2, timeMs: 3, followedMs: 4 }],
-        [255, { kind: 'result', slot: 65_535, leafIndex: 2, timeMs: 3, followedMs: 4 }],
+    versions.encodeEarlier({
+      earlier: new Map([
+        [0, { ...version, kind: 'gone', slot: 1, replacedBy: undefined }],
+        [254, { ...version, kind: 'result', slot: 65_535, replacedBy: version }],
       ]),
-    ) ?? new Uint8Array(0),
-    (bytes) => versions.decodeEarlier(bytes).size,
+      alone: new Map([[255, 5]]),
+    }) ?? new Uint8Array(0),
+    (bytes) => versions.decodeEarlierRow(bytes).earlier.size,
   ],
   [
     'collector-row-group',
@@ -144,6 +157,40 @@ const decoders: readonly Decoder[] = [
       certificate: { body: noise('body', 90), signature: noise('signature', 64) },
     }),
     decodeGroup,
+  ],
+  [
+    'collector-row-hold',
+    encodeHold({
+      body: {
+        version: 1,
+        ...{ vaultId: noise('vault', 16) as never, holdId: noise('hold', 16) as never },
+        ...{ name: 'trial-7', reason: 'audit', owner: 'QA', agents: ['hplc-*'] },
+        ...{ lineageIds: [noise('lineage', 16) as never], classes: ['raw'], fromMs: 5, toMs: 6 },
+        paths: noise('paths', 80),
+      },
+      ...{ setLeaf: 3, setAtMs: 4 },
+      resolved: { size: 9, leaf: 9 },
+      resolving: { size: 11, parts: 3, next: 2 },
+      released: { leaf: 12, timeMs: 13, by: 'maria', reason: 'over' },
+    }),
+    decodeHold,
+  ],
+  [
+    'collector-row-run',
+    encodeRun({
+      ...{ run: 3, leafIndex: 40, timeMs: 5, policy: 2, versions: 7, bytes: 2 ** 40 },
+      ...{ sum: noise('sum', 32), undoUntilMs: 0, approves: 0 },
+      brakes: [{ kind: 'versions', agent: 'hplc-1', of: 100, expiring: 70 }],
+      ...{ approvedAtMs: 6, approvedLeaf: 41 },
+      undone: { timeMs: 8, leafIndex: 42, policy: 2 },
+      agents: new Map([['hplc-1', 7]]),
+    }),
+    decodeRun,
+  ],
+  [
+    'collector-row-tally',
+    encodeTally(new Map([['hplc-1', 7]])),
+    (bytes) => decodeTally(bytes).size,
   ],
   [
     'derived-seal',
@@ -235,7 +282,7 @@ export const ownDiskTargets: readonly FuzzTarget[] = [
     },
     run: async (bytes) => {
       let records = 0;
-      const end = await readLevelLog(fileOf(bytes), bytes.length, 12, () => {
+      const end = await readLevelLog(fileOf(bytes), bytes.length, { keep: 12 }, () => {
         records += 1;
       });
       return `${end} ${records}`;

@@ -25,6 +25,7 @@ import { openBundle } from '@aliquot/shared/keys/bundle';
 import { verifyAddresses, verifyAgent } from '@aliquot/shared/keys/certificates';
 import { vaultKeysFrom } from '@aliquot/shared/keys/derive';
 import { inspectKit } from '@aliquot/shared/keys/kit';
+import { ruleSources } from '@aliquot/shared/keys/rule-sources';
 import { issueSettings, judgeSettings } from '@aliquot/shared/keys/settings';
 import {
   decodeFileHeader,
@@ -36,6 +37,7 @@ import type { FileFormat } from '@aliquot/shared/records/format';
 import { targetPath } from '@aliquot/shared/restore/target';
 import { ClientHandshake, ServerHandshake } from '@aliquot/shared/session/handshake';
 import { forNobody, readPolicy, renderSettings } from '@aliquot/shared/settings/policy';
+import { inClear } from '@aliquot/shared/settings/retention';
 import { oneOfEach } from '@aliquot/shared/testing/blocks';
 import {
   FIXTURE_TIME_MS,
@@ -50,16 +52,20 @@ import { chainFormat, segmentFormat } from '../../../agent/src/queue/log/formats
 import { decodeColumns, unpackKnown } from '../../../agent/src/queue/log/known-block.ts';
 import { decodeLostRecord } from '../../../agent/src/queue/log/lost-payloads.ts';
 import * as queuePayloads from '../../../agent/src/queue/log/payloads.ts';
+import { decodeRemains } from '../../../agent/src/queue/log/remains.ts';
 import { readConfig } from '../../../agent/src/service/config.ts';
 import { requestSchema } from '../../../agent/src/socket/protocol.ts';
+import * as logMessages from '../../../collector/src/api/log-messages.ts';
 import * as messages from '../../../collector/src/api/messages.ts';
 import {
   decodeItem,
   RecordSplitter,
   readRecords,
 } from '../../../collector/src/api/record-stream.ts';
+import * as releaseMessages from '../../../collector/src/api/release-messages.ts';
 import { AnswerBody } from '../../../collector/src/operator/client/answer-body.ts';
 import { toRestError } from '../../../collector/src/rest/to-rest-error.ts';
+import { rulingFor } from '../../../collector/src/retention/ruling.ts';
 import { read as catalogRows } from '../../../collector/src/store/catalog/row-codec.ts';
 import {
   decodeFileEnd,
@@ -260,6 +266,7 @@ const queueDecoders: readonly (readonly [string, (bytes: Uint8Array) => unknown]
   ['known', queuePayloads.decodeKnown],
   ['problem', queuePayloads.decodeProblem],
   ['signed', queuePayloads.decodeSignedRecord],
+  ['remains', decodeRemains],
   ['receipt', queuePayloads.decodeReceiptRecord],
   ['lost', decodeLostRecord],
   ['counter', queuePayloads.decodeCounter],
@@ -601,13 +608,13 @@ const requests = {
   'expect-agents': messages.expectAgentsRequest,
   revoke: messages.revokeRequest,
   names: messages.namesRequest,
-  'open-epoch': messages.openEpochRequest,
-  'log-proofs': messages.logProofsRequest,
+  'open-epoch': logMessages.openEpochRequest,
+  'log-proofs': logMessages.logProofsRequest,
   'set-addresses': messages.setAddressesRequest,
   'files-gone': messages.filesGoneRequest,
-  'publish-release': messages.publishRequest,
-  'remove-release': messages.removeReleaseRequest,
-  'kept-files': messages.keptFiles,
+  'publish-release': releaseMessages.publishRequest,
+  'remove-release': releaseMessages.removeReleaseRequest,
+  'kept-files': releaseMessages.keptFiles,
 } as const;
 
 const jsonSeeds = [
@@ -758,6 +765,7 @@ const deskTargets: readonly FuzzTarget[] = [
         'agents:\n  defaults: {workers: 2}\n  groups:\n    g: {names: [hplc-*], sources: [{path: /data}]}\n  pcs: {a: {local: []}}\n',
         "agents: {groups: {w: {names: ['*'], sources: [{path: 'D:\\Data', exclude: ['*.tmp']}], update: {version: '0.2.0'}}}}",
         'agents: {defaults: {queue: {classes: {raw: 0.5}}}, pcs: {__proto__: {}, constructor: {}}}',
+        "retention:\n  grace: 7d\n  rules:\n    - {match: {class: [raw], source: ['D:\\Data']}, lock: 1y, keep: {within: 90d, daily: 30}, gone: 1y}\n    - {keep: all}\n",
       ].map(utf8),
     words: [
       'agents',
@@ -767,6 +775,10 @@ const deskTargets: readonly FuzzTarget[] = [
       'names',
       'sources',
       'path',
+      'within',
+      'keep',
+      'match',
+      '6mo',
       '__proto__',
       '&a',
       '*a',
@@ -783,7 +795,29 @@ const deskTargets: readonly FuzzTarget[] = [
       for (const name of ['hplc-1', 'a', '__proto__', 'constructor', 'toString'])
         renderSettings(policy, name);
       forNobody(policy, ['hplc-1']);
-      return `policy of ${policy.groups.length}`;
+      const { retention } = policy;
+      if (retention === undefined) return `policy of ${policy.groups.length}`;
+      // What was read can be signed, or is too long to be.
+      const lineages = [{ lineageId: agent.agentId as never as proto.LineageId }];
+      const clear = inClear(retention, (folders) =>
+        ruleSources(vault.kit.pathSecret, lineages, folders),
+      );
+      return `rules of ${proto.encodeRetentionRules(clear).length}`;
+    },
+  },
+  {
+    name: 'collector-ruling',
+    seeds: () => sampleOf('RetentionRules'),
+    run: (bytes) => {
+      const set = { revision: 1, setAtMs: 0, ...proto.decodeRetentionRules(bytes) };
+      const [rule] = set.rules;
+      const { lineages, sources } = rule?.match.sources ?? {};
+      const ruledBy = {
+        ...{ className: rule?.match.classes?.[0] ?? 'raw', agent: 'hplc-1' },
+        ...{ lineageId: lineages ?? new Uint8Array(16), sourceId: sources ?? new Uint8Array(16) },
+      };
+      const { keeps, locks } = rulingFor([set], ruledBy, FIXTURE_TIME_MS);
+      return `${keeps.length} ${locks.length}`;
     },
   },
   {
