@@ -15,7 +15,7 @@ import {
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type DataSet, prepare, type SetName } from './data/prepare.ts';
-import { bytesUnder } from './measure/disk.ts';
+import { bytesUnder, readThrough } from './measure/disk.ts';
 import { workFolder } from './measure/folder.ts';
 import { measureLimits } from './measure/limits.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
@@ -89,6 +89,11 @@ async function main(options: BenchOptions): Promise<void> {
       sets.set(name, set);
       return set;
     };
+    const cached = (name: SetName): DataSet => {
+      const set = data(name);
+      readThrough(set.folder);
+      return set;
+    };
     const samples: BenchSample[] = [];
     const all = corpus === undefined ? scenes : [...scenes, ...(await folderScenes())];
     const wanted = all.filter((scene) => scene.verbs.some((verb) => options.verbs.includes(verb)));
@@ -111,7 +116,8 @@ async function main(options: BenchOptions): Promise<void> {
           );
           try {
             await scene.play({
-              ...{ system, repository, scale: options.scale, data, corpus: () => corpus },
+              ...{ system, repository, scale: options.scale, corpus: () => corpus },
+              data: cached,
               restored: join(aside?.path ?? folder, 'restored'),
               wants: (verb: Verb) => options.verbs.includes(verb),
               keep(sample) {
@@ -154,10 +160,7 @@ async function main(options: BenchOptions): Promise<void> {
   }
 }
 
-/**
- * Makes all data before anything is measured, and reads it once, so that every system finds it in
- * the page cache.
- */
+/** Makes all data before anything is measured. */
 function makeData(scene: Scene, asked: readonly Verb[], data: (name: SetName) => DataSet): void {
   if (scene.name === 'mixed') {
     data('mixed');

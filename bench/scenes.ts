@@ -22,7 +22,10 @@ export interface BenchStage {
   /** A folder of its own for what is restored; need not exist. */
   readonly restored: string;
   readonly scale: number;
-  /** The data sets, made when first asked for. Undefined: not to be had here. */
+  /**
+   * The data sets, made when first asked for. All their files are in the page cache when this
+   * returns, so it is asked right before they are backed up.
+   */
   data(name: SetName): DataSet;
   corpus(): DataSet | undefined;
   wants(verb: Verb): boolean;

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bytesUnder, difference } from './disk.ts';
+import { bytesUnder, difference, readThrough } from './disk.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -45,4 +45,8 @@ test('a missing file, a file too many, a shorter one and another link are found'
 
 test('the bytes under a folder are those of all its files', async () => {
   expect(await bytesUnder(join(folder, 'left/below'))).toBe(2_500_000);
+});
+
+test('a tree is read through: every file to its end, and no link', () => {
+  expect(readThrough(join(folder, 'left'))).toBe(2_500_000);
 });

@@ -7,7 +7,9 @@ import { bytesUnder } from './disk.ts';
 
 /** What both sides keep after a backup, once neither of them runs. */
 export interface KeptShares {
-  /** Bytes of each part, as it lies on the disk. Segments are the queue's, kept to be sent again. */
+  /**
+   * Bytes of each part, as it lies on the disk. Segments are the queue's, kept to be sent again.
+   */
   readonly bytes: Readonly<Record<KeptPart, number>>;
   /** The two indexes in bytes after LevelDB has gathered all of its logs and tables. */
   readonly gathered: Readonly<Record<KeptIndex, number>>;

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { median } from '../measure/statistics.ts';
 import { chunker } from './chunker.ts';
 import { queueItems, queueVersions } from './queue.ts';
+import { retention } from './retention.ts';
 import { scan } from './scan.ts';
 import { sealSmall, sealText, sealWaveform, unseal } from './seal.ts';
 import type { MicroTask, OpenTask } from './task.ts';
@@ -24,6 +25,7 @@ const all: readonly MicroTask[] = [
   frames,
   wire,
   scan,
+  retention,
 ];
 
 const { values, positionals } = parseArgs({
