@@ -110,6 +110,7 @@ describe('the manifests for Compose', () => {
     expect(listen).toMatch(/^127\.0\.0\.1:/);
     expect(read('nginx/aliquot.conf')).toContain(`server ${listen};`);
     expect(read('caddy/Caddyfile')).toContain(`reverse_proxy ${listen} `);
+    expect(command[command.indexOf('--trusted-proxy') + 1]).toBe('127.0.0.1');
     expect(at(proxied, 'services', 'collector', 'healthcheck', 'test')).toEqual([
       'CMD',
       ...image.health,

@@ -27,8 +27,8 @@ const list: readonly NodeFlag[] = [
   // At most as much garbage as there is alive, and a small heap to begin with: a fifth less memory
   // at the peak. A server has more that lives.
   { flag: '--heap-growing-percent=100', programs: both, notFor: 'serve' },
-  // What agents send lives shortly: to look at the heap more often costs a server a hundredth of its
-  // time, and spares it 15 MiB.
+  // What agents send lives shortly: to look at the heap more often costs a server a hundredth of
+  // its time, and spares it 15 MiB.
   { flag: '--heap-growing-percent=60', programs: ['collector'], command: 'serve' },
   { flag: '--initial-old-space-size=16', programs: both, notFor: 'serve' },
   { flag: '--initial-old-space-size=32', programs: ['collector'], command: 'serve' },
