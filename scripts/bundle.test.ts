@@ -31,9 +31,7 @@ describe('the bundle of a program', () => {
       encoding: 'utf8',
     });
     expect({ stdout, stderr }).toEqual({ stdout: 'from the thread 32\n', stderr: '' });
-    expect(readFileSync(join(out, 'THIRD-PARTY.txt'), 'utf8')).toContain(
-      'tweetnacl 1.0.3 (Unlicense)',
-    );
+    expect(readFileSync(join(out, 'BUNDLED.txt'), 'utf8')).toContain('tweetnacl 1.0.3 (Unlicense)');
   });
 
   it('names a worker that is not there, and an import that leads nowhere', async () => {

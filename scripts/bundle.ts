@@ -10,7 +10,9 @@ import { dirname, join, relative } from 'node:path';
 import { build, type Plugin } from 'rolldown';
 import { nodeFlagsFile, type Program } from '../deploy/node-flags.ts';
 import { copyAddons, nativeAddons, neverInstalled, nothingOutside } from './lib/addons.ts';
+import { thirdPartyText } from './lib/native-libraries.ts';
 import { oneByte } from './lib/one-byte.ts';
+import { pinnedNode } from './lib/pinned-node.ts';
 import { listThirdParty } from './lib/third-party.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -50,13 +52,7 @@ export async function bundle(main: string, folder: string): Promise<void> {
     input: { main },
     platform: 'node',
     resolve: { conditionNames: ['aliquot-source', 'node', 'module', 'default'] },
-    plugins: [
-      nativeAddons,
-      neverInstalled,
-      nothingOutside,
-      workers,
-      listThirdParty('THIRD-PARTY.txt'),
-    ],
+    plugins: [nativeAddons, neverInstalled, nothingOutside, workers, listThirdParty('BUNDLED.txt')],
     output: {
       dir: folder,
       cleanDir: true,
@@ -94,18 +90,23 @@ const CACHE_WORDS = `Compiled code that Node keeps between starts (shared/src/cl
 `;
 
 /**
- * What only a clone has: a place for compiled code, and the flags of the Node that its launchers
- * start.
+ * What only a clone has: a place for compiled code, the flags of the Node that its launchers start,
+ * and the licences of all of it. Packages have their own of each.
  */
 function finishClone(program: Program, dist: string): void {
   const cache = join(dist, 'compile-cache');
   rmSync(cache, { recursive: true, force: true });
   mkdirSync(cache);
   writeFileSync(join(cache, 'README.txt'), CACHE_WORDS);
-  const { version } = JSON.parse(
-    readFileSync(join(root, 'node_modules/node/package.json'), 'utf8'),
-  ) as { version: string };
-  writeFileSync(join(dist, 'program', 'node-flags'), nodeFlagsFile(program, version));
+  const { name, version } = pinnedNode();
+  const inProgram = (file: string) => join(dist, 'program', file);
+  writeFileSync(inProgram('node-flags'), nodeFlagsFile(program, version));
+  const bundled = readFileSync(inProgram('BUNDLED.txt'), 'utf8');
+  const licence = `node_modules/${name}/LICENSE`;
+  writeFileSync(
+    inProgram('THIRD-PARTY.txt'),
+    thirdPartyText(bundled, process.platform, { version, licence }),
+  );
 }
 
 if (import.meta.main) {

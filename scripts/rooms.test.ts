@@ -51,6 +51,12 @@ describe('the room rules', () => {
       'proto may not import shared',
     ],
     [
+      'agent/src/status/a.ts',
+      "process.stderr.write('past the door');",
+      'goes past the door to terminals',
+    ],
+    ['collector/src/rest/a.ts', "console.log('past');", 'goes past the door to terminals'],
+    [
       'agent/src/queue/a.ts',
       "import { x } from '../../../collector/src/store/a.ts';",
       'leaves its room',

@@ -37,7 +37,7 @@ const mayImport: Record<Room, readonly Room[]> = {
  */
 const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>> = {
   proto: [
-    ['types.ts', 'limits.ts', 'errors.ts', 'gen'],
+    ['types.ts', 'retention-types.ts', 'limits.ts', 'errors.ts', 'gen'],
     ['brand.ts', 'block-types.ts', 'desk-types.ts', 'log-types.ts', 'record-types.ts'],
     ['vault-types.ts', 'session-types.ts'],
     'door',
@@ -88,18 +88,20 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     'main.ts',
   ],
   collector: [
-    ['version.ts', 'environment.ts', 'limits.ts'],
+    ['version.ts', 'environment.ts', 'limits.ts', 'held-clock.ts'],
     'api',
-    ['hashing', 'releases'],
+    ['hashing', 'releases', 'retention', 'collection'],
     'store',
     ['store/packs', 'store/history'],
     'store/vault-records.ts',
     'store/catalog',
+    'store/vault-retention.ts',
     'store/vault-store.ts',
     'store/collector-store.ts',
     'store/vault',
     'store/faces',
     'store/stored-vault.ts',
+    'store/vault-folder.ts',
     'store/collector.ts',
     'store/fsck',
     'ingest',
@@ -133,6 +135,20 @@ const environmentFiles = new Set([
   'agent/src/environment.ts',
   'collector/src/environment.ts',
   'shared/src/cli/environment.ts',
+]);
+/**
+ * Who may have standard output and standard error in hand: what is written passes
+ * `shared/src/cli/terminal.ts`, so that no name or message from elsewhere steers a terminal.
+ */
+const outputFiles = new Set([
+  'shared/src/cli/standard-output.ts',
+  'shared/src/cli/run-main.ts',
+  'shared/src/cli/passphrase.ts',
+  'shared/src/log-lines/line-target.ts',
+  // These hand them to `createOutput`, or ask how wide they are.
+  'agent/src/commands/program.ts',
+  'agent/src/commands/present.ts',
+  'collector/src/main.ts',
 ]);
 const PORTS_FILE = 'shared/src/ports.ts';
 const CHANCE_NAMES =
@@ -294,6 +310,10 @@ export function roomFindings(file: SourceFile): RuleFinding[] {
       checkDurable(name, node.start);
       if (object === 'process' && name === 'env') checkEnvironment(node.start);
       checkChance(name, node.start);
+      const isOutput =
+        (object === 'process' && /^std(out|err)$/.test(name)) || object === 'console';
+      if (isOutput && !outputFiles.has(file.path))
+        add(node.start, `${object}.${name} goes past the door to terminals: take an Output`);
       const isNow =
         (object === 'Date' && name === 'now') || (object === 'Math' && name === 'random');
       if (isNow && file.path !== PORTS_FILE) {

@@ -22,8 +22,8 @@ export function configJsonSchema(): object {
 }
 
 /**
- * The JSON schema of the policy file, for editors: sections that hold what `agent.yaml` holds, and
- * what only the desk says.
+ * The JSON schema of the policy file, for editors: sections that hold what `agent.yaml` holds, what
+ * only the desk says, and the rules of retention.
  */
 export function policyJsonSchema(): object {
   const { $schema, ...section } = z.toJSONSchema(schemaOf.section('anywhere'), { io: 'input' });
@@ -51,8 +51,60 @@ export function policyJsonSchema(): object {
       },
     },
   };
-  const title = 'policy.yaml: what the PCs of an Aliquot vault are told';
-  return { $schema, title, type: 'object', additionalProperties: false, properties: { agents } };
+  const title =
+    'policy.yaml: what the PCs of an Aliquot vault are told, and how long it keeps what they send';
+  const properties = { agents, retention: retentionJsonSchema() };
+  return { $schema, title, type: 'object', additionalProperties: false, properties };
+}
+
+/** Section `retention:` of the policy; docs/retention.md has the words. */
+function retentionJsonSchema(): object {
+  const term = { type: 'string', pattern: '^[0-9]{1,9} ?(d|w|mo|y)$' };
+  const count = { type: 'integer', minimum: 1, maximum: 10_000 };
+  const list = { type: 'array', minItems: 1, items: { type: 'string' } };
+  const map = (properties: object, required: readonly string[], description: string) => ({
+    type: 'object',
+    additionalProperties: false,
+    properties,
+    required,
+    description,
+  });
+  const counts = { daily: count, weekly: count, monthly: count, yearly: count, last: count };
+  const rule = map(
+    {
+      match: map(
+        { class: list, agent: list, source: list },
+        [],
+        'Classes, names of PCs (* stands for any characters), root folders; any where not named.',
+      ),
+      lock: { ...term, description: 'For so long after its receipt nothing removes a version.' },
+      keep: {
+        anyOf: [
+          { const: 'all' },
+          map(
+            { within: term, ...counts },
+            ['within'],
+            'Every state for a term after it was replaced, and the states at the ends of past days, weeks, months and years.',
+          ),
+        ],
+      },
+      gone: {
+        anyOf: [{ const: 'forever' }, term],
+        default: 'forever',
+        description: 'For how long the last state of a file stays that is gone.',
+      },
+      unsafe: { type: 'boolean', description: 'A "within" below seven days is meant.' },
+    },
+    ['keep'],
+    'The first rule that fits decides.',
+  );
+  const grace = {
+    ...term,
+    default: '7d',
+    description: 'For so long what expired can be had back.',
+  };
+  const rules = { type: 'array', minItems: 1, maxItems: 1000, items: rule };
+  return map({ grace, rules }, ['rules'], 'How long versions are kept; checked, not acted on yet.');
 }
 
 /** The settings as a table: name, what is accepted, default, meaning. */

@@ -8,7 +8,7 @@ const REINSTALL = 'the installation is not whole: install it again [NOT_BUILT]';
 
 const shell: readonly Edit[] = [
   [/"\$\(dirname "\$self"\)\/\.\."/, '"$(dirname "$self")"'],
-  [/^node=.*$/m, 'node=$root/node'],
+  [/^# npm installs .*\nfor node in [^;]*; do\n.*\ndone$/m, 'node=$root/node'],
   [/^program=.*$/m, 'program=$root/program'],
   [/the project's own Node is not installed; run: .* \[NOT_BUILT\]/, REINSTALL],
   [/not built yet; run: .* \[NOT_BUILT\]/, REINSTALL],

