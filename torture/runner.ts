@@ -129,5 +129,12 @@ export function summary(outcomes: readonly ScenarioOutcome[]): {
   );
   const passed = outcomes.reduce((sum, one) => sum + one.passed, 0);
   const failed = outcomes.reduce((sum, one) => sum + one.failed.length, 0);
-  return { lines: ['', ...table, '', `${passed} passed, ${failed} failed`], failed };
+  // Once more, where a reader of the end of a long output finds them.
+  const failures = outcomes.flatMap((one) =>
+    one.failed.map((line) => `FAILED ${one.name}: ${line}`),
+  );
+  return {
+    lines: ['', ...table, '', ...failures, `${passed} passed, ${failed} failed`],
+    failed,
+  };
 }
