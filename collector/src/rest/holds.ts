@@ -2,7 +2,6 @@ import { decodeHoldBody, decodeSigned, type EventBody, encodeHoldBody } from '@a
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { openHoldPaths, verifyHoldRelease } from '@aliquot/shared/keys/hold';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import {
   type HoldInfo,
@@ -11,15 +10,12 @@ import {
   setHoldRequest,
 } from '../api/hold-messages.ts';
 import { RestError } from '../api/rest-error.ts';
-import type { VaultStore, VaultWith } from '../store/vault-store.ts';
+import type { VaultWith } from '../store/vault-store.ts';
 import type { RestContext } from './context.ts';
+import type { OperatorRoutes } from './routes.ts';
 
-/** What is asked about holds; `vault` is the one that a path names. */
-export function holdRoutes(
-  app: FastifyInstance,
-  context: RestContext,
-  vault: (request: FastifyRequest) => VaultStore,
-): void {
+/** What is asked about holds. */
+export function holdRoutes({ app, context, vault }: OperatorRoutes): void {
   const path = '/vaults/:vault/holds';
   app.get(path, async (request) => holdsAnswer(vault(request)));
   app.post(path, async (request) => setHold(context, vault(request), request.body));

@@ -8,7 +8,6 @@ import {
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { fromBase64, toBase64 } from '../api/base64.ts';
 import { RestError } from '../api/rest-error.ts';
@@ -43,23 +42,14 @@ import type { RestContext } from './context.ts';
 import { fileWithPath } from './find-versions.ts';
 import { type BranchOf, branchOf } from './forks.ts';
 import { resultWithPath } from './results.ts';
+import type { OperatorRoutes } from './routes.ts';
 import { whileWorking } from './while-working.ts';
 
 const DAY_MS = 86_400_000;
 
-/** What is asked about runs of retention; `vault` is the one that a path names. */
-export function retentionRoutes(
-  app: FastifyInstance,
-  context: RestContext,
-  of: {
-    readonly vault: (request: FastifyRequest) => VaultStore;
-    readonly agent: (request: FastifyRequest) => string;
-    readonly stream: (
-      reply: FastifyReply,
-      records: AsyncIterable<Uint8Array>,
-    ) => Promise<FastifyReply>;
-  },
-): void {
+/** What is asked about runs of retention. */
+export function retentionRoutes(of: OperatorRoutes): void {
+  const { app, context } = of;
   const path = '/vaults/:vault/retention';
   app.get(path, async (request) => retentionInfo(context, of.vault(request)));
   app.post(`${path}/run`, async (request, reply) => {
