@@ -15,11 +15,10 @@ import { groupIdOf } from '@aliquot/shared/keys/group';
 import { type LoggedCorrection, LogTimes } from '@aliquot/shared/log/log-times';
 import type { GivenAnswer } from '../../collection/answers.ts';
 import type { SetPolicy } from '../../retention/ruling.ts';
-import { heldName } from '../branch-id.ts';
 import type { AgentRecord, GroupRecord, ReportedHead, SweepRow } from '../vault-records.ts';
 import { AgentLines, type Line } from './agent-lines.ts';
-import { problemsOf } from './agent-problems.ts';
-import { keys, type Range, ranges, readKey } from './catalog-keys.ts';
+import { type Known, recordOf } from './agent-record.ts';
+import { keys, ranges, readKey } from './catalog-keys.ts';
 import {
   type AgentRow,
   type LearnedRow,
@@ -29,28 +28,15 @@ import {
   neverSwept,
 } from './catalog-rows.ts';
 import type { CatalogStore } from './catalog-store.ts';
+import { correctionsIn } from './corrections.ts';
 import { Desk } from './desk.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { SetHolds } from './holds.ts';
 import { decodeRun, RetentionRuns } from './retention-runs.ts';
-import { learn, type Rhythm, silenceLimitMs } from './rhythm.ts';
+import type { Rhythm } from './rhythm.ts';
 import { read } from './row-codec.ts';
-
-interface Known {
-  row: AgentRow;
-  certified: ReturnType<typeof readAgent>;
-  /** Whose certificate it came with. */
-  readonly groupId: GroupId | undefined;
-  readonly lines: AgentLines;
-  lastSeen: NotedMoment | undefined;
-  rhythm: Rhythm | undefined;
-  heartbeat: { readonly body: HeartbeatBody; readonly received: NotedMoment } | undefined;
-  /** By chain id: what it answered to the sweep. */
-  readonly learned: Map<string, LearnedRow & { readonly isOfThisStart: boolean }>;
-  /** Commits that came back after a rollback without some of their versions. */
-  readonly lost: LostRow[];
-}
+import { SignsOfLife } from './signs-of-life.ts';
 
 export const hex = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
@@ -151,11 +137,9 @@ export class Registry {
         isOfThisStart: false,
       });
     for await (const [key, value] of catalog.scan(ranges.seen))
-      this.#wasSeen(readKey.noteAgent(key), read.moment(value));
-    for await (const [key, value] of catalog.scan(ranges.rhythms)) {
-      const known = this.#agents.get(hex(readKey.noteAgent(key)));
-      if (known !== undefined) known.rhythm = read.rhythm(value);
-    }
+      this.#signsOf(readKey.noteAgent(key))?.wasSeen(read.moment(value), this.times);
+    for await (const [key, value] of catalog.scan(ranges.rhythms))
+      this.#signsOf(readKey.noteAgent(key))?.knew(read.rhythm(value));
     for await (const [key, value] of catalog.scan(ranges.packBytes))
       this.growth.set(readKey.noteDay(key), read.u64(value));
     for await (const [key, value] of catalog.scan(ranges.heartbeats)) {
@@ -255,9 +239,9 @@ export class Registry {
       return;
     }
     const groupId = certified.group && groupIdOf(certified.group.groupKey);
-    const unheard = { lastSeen: undefined, rhythm: undefined, heartbeat: undefined };
+    const signs = new SignsOfLife();
     const rest = { lines: new AgentLines(row.lineageId), learned: new Map(), lost: [] };
-    this.#agents.set(name, { row, certified, groupId, ...unheard, ...rest });
+    this.#agents.set(name, { row, certified, groupId, signs, ...rest });
   }
 
   group(groupId: GroupId): GroupRow | undefined {
@@ -335,38 +319,20 @@ export class Registry {
    * something.
    */
   learnRhythm(agentId: AgentId, nowMs: number): Rhythm | undefined {
-    const known = this.#agents.get(hex(agentId));
-    if (known === undefined) return undefined;
-    const rhythm = learn(known.rhythm, this.#momentMs(known.lastSeen), nowMs);
-    if (rhythm === known.rhythm) return undefined;
-    known.rhythm = rhythm;
-    return rhythm;
+    return this.#signsOf(agentId)?.learn(nowMs, this.times);
   }
 
-  /** It is heard now, whatever a clock said before that was ahead. */
+  /** It is heard now. */
   seen(agentId: AgentId, moment: NotedMoment): void {
-    const known = this.#agents.get(hex(agentId));
-    if (known !== undefined) known.lastSeen = moment;
-  }
-
-  /** What was noted of it before a start. */
-  #wasSeen(agentId: AgentId, moment: NotedMoment): void {
-    const known = this.#agents.get(hex(agentId));
-    if (known === undefined) return;
-    const isNewer = (this.#momentMs(known.lastSeen) ?? 0) < (this.#momentMs(moment) ?? 0);
-    if (isNewer) known.lastSeen = moment;
+    this.#signsOf(agentId)?.seen(moment);
   }
 
   setHeartbeat(agentId: AgentId, heartbeat: HeartbeatBody, received: NotedMoment): void {
-    const known = this.#agents.get(hex(agentId));
-    if (known === undefined) return;
-    known.heartbeat = { body: heartbeat, received };
-    this.#wasSeen(agentId, received);
+    this.#signsOf(agentId)?.sent(heartbeat, received, this.times);
   }
 
-  /** When a moment was, as far as the collector's clock was corrected since. */
-  #momentMs(moment: NotedMoment | undefined): number | undefined {
-    return moment && this.times.ofMoment(moment.leaves, moment.timeMs);
+  #signsOf(agentId: AgentId): SignsOfLife | undefined {
+    return this.#agents.get(hex(agentId))?.signs;
   }
 
   record(agentId: AgentId): AgentRecord | undefined {
@@ -390,66 +356,11 @@ export class Registry {
   }
 
   #recordOf(known: Known): AgentRecord {
-    const { row, lines } = known;
-    const { trunk } = lines;
-    const lineage = this.lineage(row.lineageId);
-    const lastSeenMs = this.#momentMs(known.lastSeen);
-    return {
-      agentId: row.agentId,
-      lineageId: row.lineageId,
-      name: row.name,
-      state: row.state,
-      enrolment: row.enrolment,
-      enrolmentBody: known.certified.enrolment,
-      expectedAtMs: row.expectedAtMs,
-      binding: row.binding,
-      bindingBody: known.certified.binding,
-      group: known.certified.group,
-      approval: row.approval,
-      operator: row.operator,
-      enrolledAtMs: row.enrolledAtMs,
-      endedAtMs: row.endedAtMs,
-      endReason: row.endedAtMs === undefined ? undefined : row.endReason,
-      lastSeenMs,
-      lastCommitMs: trunk?.receivedAtMs,
-      lastReceipt: trunk?.receipt,
-      chainHead: trunk?.head,
-      heartbeat: known.heartbeat?.body,
-      heartbeatAtMs: this.#momentMs(known.heartbeat?.received),
-      silenceLimitMs: silenceLimitMs(known.rhythm, lastSeenMs),
-      files: lineage?.files ?? 0,
-      bytes: Number(lineage?.bytes ?? 0n),
-      histories: lines.apart().map(({ branchId, state, at, name, openedAtMs, line }) => ({
-        branchId,
-        state: state === 'clone' ? 'clone' : 'held',
-        name: state === 'clone' ? name : heldName(row.name, branchId),
-        at,
-        openedAtMs,
-        head: line.head,
-        lastCommitMs: line.receivedAtMs,
-        files: this.lineage(branchId)?.files ?? 0,
-        bytes: Number(this.lineage(branchId)?.bytes ?? 0n),
-      })),
-      problems: problemsOf(
-        row,
-        lines,
-        known.lost,
-        [...this.#reported.values()],
-        this.lostAgent(row.agentId)?.timeMs,
-      ),
-    };
+    return recordOf(known, {
+      times: this.times,
+      lineage: (branchId) => this.lineage(branchId),
+      reported: [...this.#reported.values()],
+      lostSinceMs: this.lostAgent(known.row.agentId)?.timeMs,
+    });
   }
-}
-
-/** Corrections of the clock that a catalog knows, or (`followed`) that its times follow. */
-export async function correctionsIn(
-  catalog: CatalogStore,
-  range: Range,
-): Promise<LoggedCorrection[]> {
-  const corrections: LoggedCorrection[] = [];
-  for await (const [key, value] of catalog.scan(range)) {
-    const leafIndex = range === ranges.followed ? readKey.noteNumber(key) : readKey.number(key);
-    corrections.push(read.correction(leafIndex, value));
-  }
-  return corrections;
 }
