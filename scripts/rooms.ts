@@ -95,6 +95,7 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     ['store/packs', 'store/history'],
     'store/vault-records.ts',
     'store/catalog',
+    'store/vault-collection.ts',
     'store/vault-retention.ts',
     'store/vault-store.ts',
     'store/collector-store.ts',

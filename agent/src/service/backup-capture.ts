@@ -24,7 +24,7 @@ const PROGRESS_MS = 100;
 const LOOKS_AGAIN = 3;
 
 /** Names something that could not be protected; `keep`: in the problem book too. */
-export type Named = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
+export type NameProblem = (path: BytePath, problem: Problem, keep: boolean) => Promise<void>;
 
 /**
  * Captures what is below the roots, and looks again at what moved meanwhile. Returns how many bytes
@@ -34,7 +34,7 @@ export async function captureAll(
   agent: Agent,
   roots: readonly Root[],
   tally: Tally,
-  named: Named,
+  named: NameProblem,
   emit: Emit,
   signal: AbortSignal,
   totals: boolean,

@@ -6,7 +6,7 @@ import type { Emit } from '../socket/protocol.ts';
 import type { Excluded } from '../source/excludes.ts';
 import { pathBytes } from '../source/paths.ts';
 import { countAlike, countSame, type Tally } from '../watch/tally.ts';
-import type { Named } from './backup-capture.ts';
+import type { NameProblem } from './backup-capture.ts';
 import type { Root } from './roots.ts';
 import { interrupted } from './sending.ts';
 
@@ -15,7 +15,7 @@ export async function dryRun(
   agent: Agent,
   roots: readonly Root[],
   tally: Tally,
-  named: Named,
+  named: NameProblem,
   emit: Emit,
   signal: AbortSignal,
 ): Promise<void> {

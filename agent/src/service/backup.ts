@@ -11,7 +11,7 @@ import type { ServiceView } from '../status/stock.ts';
 import { UplinkError } from '../uplink/errors.ts';
 import { connected, stillQueued, unreachable } from '../uplink/reach.ts';
 import { newTally, type Tally } from '../watch/tally.ts';
-import { captureAll, type Named } from './backup-capture.ts';
+import { captureAll, type NameProblem } from './backup-capture.ts';
 import { dryRun } from './backup-dry-run.ts';
 import { type LossList, lossesOf } from './losses.ts';
 import { findRoots, type Root } from './roots.ts';
@@ -179,7 +179,11 @@ function within(roots: readonly Root[]): (path: BytePath) => boolean {
 }
 
 /** Names what is only at its source, because the queue has no space. */
-async function nameWaiting(agent: Agent, roots: readonly Root[], named: Named): Promise<void> {
+async function nameWaiting(
+  agent: Agent,
+  roots: readonly Root[],
+  named: NameProblem,
+): Promise<void> {
   const isNamed = within(roots);
   for await (const { path, message } of waitingProblems(agent.queue)) {
     if (isNamed(bytePath(path)))
