@@ -95,6 +95,9 @@ export const explainRequest = z.union([
   z.strictObject({ path: base64 }),
 ]);
 
+/** Of which versions: as much of an id as `aliquot versions` prints it. */
+export const droppedRequest = z.strictObject({ version: z.string().max(32) });
+
 const reason = z.object({
   reason: z.string(),
   /** Absent: time alone does not end it. */
@@ -120,11 +123,34 @@ const explained = z.object({
 });
 export type ExplainedVersion = z.infer<typeof explained>;
 
+const gone = z.object({
+  version: z.string(),
+  /** It said that its file was gone. */
+  isGone: z.boolean(),
+  size: count,
+  fromMs: timeMs,
+  /** Absent: it was the last of its file. */
+  untilMs: timeMs.optional(),
+  /** The run that had expired it. */
+  run: count,
+});
+export type DroppedInfo = z.infer<typeof gone>;
+
+/** What was dropped of the versions that an id may mean. */
+export const droppedAnswer = z.object({
+  versions: z.array(gone.pick({ version: true, run: true })),
+  /** Those that are named. */
+  runs: z.array(runInfo),
+});
+export type DroppedAnswer = z.infer<typeof droppedAnswer>;
+
 /** Absent `versions`: not all of them can be read, so they stay. */
 export const explainAnswer = z.object({
   isResult: z.boolean(),
   atMs: timeMs,
   versions: z.array(explained).optional(),
+  /** What was there and is dropped, the oldest first. */
+  dropped: z.array(gone),
   /** Those that are named. */
   runs: z.array(runInfo),
 });

@@ -9,6 +9,7 @@ import { WebSocket } from 'ws';
 import { SessionTestAgent } from '../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../testing/cli.ts';
 import { writeWeakKit } from '../../testing/kits.ts';
+import { sendRules } from '../../testing/retention/send-rules.ts';
 import { content } from '../../testing/store/world.ts';
 import { socketWire } from '../../testing/wire.ts';
 import { AGENT_PATH } from '../ingest/upgrade.ts';
@@ -54,6 +55,9 @@ beforeAll(async () => {
   await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
   for (const state of ['one', 'two'])
     await pc.backUp([{ path: '/data/a', bytes: content(state, 50_000) }]);
+  const rules = ['{keep: {within: 7d}}'];
+  const kit = { path: at('lab.kit'), passphrase: PASSPHRASE };
+  expect((await sendRules({ url, token }, kit, ...rules)).status).toBe(200);
   await stop();
   await dropFirst();
   ({ url, stop } = await serving(listen));
@@ -88,6 +92,30 @@ describe('gc', () => {
     const freed = Number(done.lines.at(-1)?.['freedBytes']);
     expect(freed).toBeGreaterThanOrEqual(Number(would?.['bytes']));
     expect((await ok('gc', 'status', '--json')).lines[0]).toMatchObject({ lineages: [] });
+  });
+
+  it('is told where a version went: by explain, and by whoever asks for it by its id', async () => {
+    const explain = ['explain', '--agent', 'hplc-1', '--path', '/data/a', '--json'];
+    const plain = (await ok(...explain)).lines;
+    expect((await ok(...explain, '--kit', at('lab.kit'))).lines).toEqual(plain);
+    const [dropped, left] = plain;
+    expect(dropped).toMatchObject({ event: 'dropped', kind: 'content', size: 50_000, run: 1 });
+    expect(dropped?.['until']).toBe(left?.['from']);
+    expect([plain.length, left?.['event']]).toEqual([2, 'version']);
+    const text = (await ok(...explain.slice(0, -1))).stdout;
+    expect(text).toMatch(/dropped after run 1: it does not come back/);
+    const version = String(dropped?.['version']);
+    const cat = ['cat', '--kit', at('lab.kit'), '--agent', 'hplc-1', '--version'];
+    for (const asked of [[version], [version.slice(0, 8)], [version, '--path', '/data/a']]) {
+      const gone = await aliquot([...cat, ...asked], { url, token });
+      expect([gone.code, gone.stderr]).toEqual([
+        1,
+        expect.stringContaining(`version ${version} was dropped after run 1 of retention`),
+      ]);
+    }
+    const never = await aliquot([...cat, '0123456789abcdef.0'], { url, token });
+    expect(never.stderr).toContain('agent hplc-1 has no version 0123456789abcdef.0');
+    expect((await aliquot([...cat, String(left?.['version'])], { url, token })).code).toBe(0);
   });
 
   it('does nothing while it is paused, and goes on when it is resumed', async () => {

@@ -119,7 +119,11 @@ export async function versionById(
     );
   }
   if (first === undefined && unopened === 0) {
-    if (path === undefined) await open.proofs.requireNoCommit(view, id.digits);
+    const dropped = await droppedText(open, view, text);
+    if (path === undefined)
+      await open.proofs.requireNoCommit(view, id.digits, dropped !== undefined);
+    if (dropped !== undefined)
+      throw new CommandError('COMMAND_NO_SUCH_FILE', `${dropped}; ${see} for what is left`);
     const of = path === undefined ? '' : ` of ${printable(path)}`;
     throw new CommandError(
       'COMMAND_NO_SUCH_FILE',
@@ -129,6 +133,23 @@ export async function versionById(
   if (first?.entry.kind === 'gone')
     throw new CommandError('COMMAND_NO_SUCH_FILE', deletedText(first.row));
   return first;
+}
+
+/** Where a version went that retention has dropped, as the collector says. */
+async function droppedText(
+  { vault }: ProvedVault,
+  view: AgentView,
+  version: string,
+): Promise<string | undefined> {
+  const { versions, runs } = await vault.retention.dropped(view.agentId, version);
+  const [first] = versions;
+  if (first === undefined) return undefined;
+  const run = runs.find((one) => one.run === first.run);
+  const by =
+    run === undefined
+      ? ''
+      : ` under policy ${run.policy}, which expired it on ${formatTime(run.atMs)}`;
+  return `version ${first.version} was dropped after run ${first.run} of retention${by}`;
 }
 
 /** Records with only those of their versions that are meant. */

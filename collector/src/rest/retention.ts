@@ -14,6 +14,9 @@ import { RestError } from '../api/rest-error.ts';
 import {
   approveRunRequest,
   type BrakeInfo,
+  type DroppedAnswer,
+  type DroppedInfo,
+  droppedRequest,
   type ExplainAnswer,
   type ExplainedVersion,
   explainRequest,
@@ -24,13 +27,16 @@ import {
   simulateRequest,
   undoRequest,
 } from '../api/retention-messages.ts';
-import { versionName } from '../api/version-id.ts';
+import { parseVersionId, versionName } from '../api/version-id.ts';
+import { MAX_FOUND_VERSIONS } from '../limits.ts';
 import type { Brake } from '../retention/brakes.ts';
 import { tellReasons } from '../retention/kept.ts';
 import type { SetPolicy } from '../retention/ruling.ts';
 import { rulesUnchangedSince } from '../retention/unchanged.ts';
 import type { RunRow } from '../store/catalog/retention-runs.ts';
 import type {
+  DroppedPlace,
+  DroppedVersion,
   JudgedSubject,
   RetentionFigures,
   RetentionOutcome,
@@ -67,6 +73,9 @@ export function retentionRoutes(of: OperatorRoutes): void {
     approveRun(context, of.vault(request), request.body),
   );
   app.post(`${path}/undo`, async (request) => undoRun(context, of.vault(request), request.body));
+  app.post('/vaults/:vault/agents/:agent/dropped', async (request) =>
+    droppedByName(of.vault(request), of.agent(request), request.body),
+  );
   app.post('/vaults/:vault/agents/:agent/explain', async (request) =>
     explain(context, of.vault(request), of.agent(request), request.body),
   );
@@ -175,17 +184,50 @@ async function explain(
   const history = branchOf(vault, agentId);
   const subject = await subjectOf(vault, history, explainRequest.parse(body));
   const atMs = context.clock.nowMs();
-  const judged = subject && (await vault.retention.explain(subject, atMs));
-  if (subject === undefined || judged === undefined)
-    return { isResult: false, atMs, versions: [], runs: [] };
+  if (subject === undefined) return { isResult: false, atMs, versions: [], dropped: [], runs: [] };
   const { isResult } = subject;
-  if (judged.facts === undefined) return { isResult, atMs, runs: [] };
-  const versions = await explainedOf(vault, judged);
-  const named = new Set(
-    judged.versions.flatMap(({ expiredBy, undoneBy }) => [expiredBy, undoneBy]),
-  );
-  const runs = vault.retention.runs().filter(({ run }) => named.has(run));
-  return { isResult, atMs, versions, runs: runs.map(runInfoOf) };
+  const gone = await vault.retention.dropped(subject);
+  const dropped = gone.map(droppedInfoOf);
+  const judged = await vault.retention.explain(subject, atMs);
+  const named = new Set<number | undefined>(gone.map(({ run }) => run));
+  for (const { expiredBy, undoneBy } of judged?.facts === undefined ? [] : judged.versions)
+    named.add(expiredBy).add(undoneBy);
+  const runs = runsOf(vault, named);
+  if (judged === undefined) return { isResult, atMs, versions: [], dropped, runs };
+  if (judged.facts === undefined) return { isResult, atMs, dropped, runs };
+  return { isResult, atMs, versions: await explainedOf(vault, judged), dropped, runs };
+}
+
+/** What was dropped of the versions that an id may mean. */
+async function droppedByName(
+  vault: VaultWith<'register' | 'retention'>,
+  agentId: string,
+  body: unknown,
+): Promise<DroppedAnswer> {
+  const { agent } = branchOf(vault, agentId);
+  const id = parseVersionId(droppedRequest.parse(body).version);
+  const found = await vault.retention.droppedById(agent.lineageId, id);
+  const some = found.slice(0, MAX_FOUND_VERSIONS);
+  return {
+    versions: some.map((one) => ({ version: droppedName(one), run: one.run })),
+    runs: runsOf(vault, new Set(some.map(({ run }) => run))),
+  };
+}
+
+function runsOf(vault: VaultWith<'retention'>, named: ReadonlySet<number | undefined>): RunInfo[] {
+  return vault.retention
+    .runs()
+    .filter(({ run }) => named.has(run))
+    .map(runInfoOf);
+}
+
+function droppedInfoOf(version: DroppedVersion): DroppedInfo {
+  const { isGone, size, fromMs, untilMs, run } = version;
+  return { version: droppedName(version), isGone, size, fromMs, untilMs, run };
+}
+
+function droppedName({ commit, leafIndex, slot }: DroppedPlace): string {
+  return commit === undefined ? `leaf-${leafIndex}.${slot}` : versionName(commit, slot);
 }
 
 /** A path is looked for by opening names, where the collector can. */

@@ -1,3 +1,6 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { holdOn, rulesOf } from '../../testing/retention/signed.ts';
 import { RetentionVault } from '../../testing/retention/vault.ts';
@@ -87,6 +90,37 @@ describe('I-C21 I-C22 a collection', () => {
     expect(await versions()).toBe(2);
   });
 
+  test('tells of what it dropped since when it was current, until when, and by which run, also after a start and a replay', async () => {
+    await twoExpired();
+    const { facts, versions: before } = await vault.explain(agent, '/a');
+    vault.wait(8);
+    await collect();
+    const { lineageId: branchId } = agent;
+    const told = () =>
+      vault.store.retention.dropped({ branchId, id: agent.fileId('/a'), isResult: false });
+    const all = await told();
+    expect(all).toMatchObject(
+      facts.versions.slice(0, 2).map(({ timeMs, untilMs }, at) => {
+        const { leafIndex, slot, size } = before[at] ?? {};
+        return { ...{ leafIndex, slot, size, run: 1, isGone: false }, fromMs: timeMs, untilMs };
+      }),
+    );
+    const [{ commit } = { commit: undefined }] = all;
+    const digits = hex(commit ?? new Uint8Array(0)).slice(0, 16);
+    const byId = (of: typeof agent, slot: number | undefined) =>
+      vault.store.retention.droppedById(of.lineageId, { digits, slot });
+    expect(await byId(agent, undefined)).toMatchObject([{ slot: 0, run: 1, commit }]);
+    expect(await byId(agent, 1)).toEqual([]);
+    const other = await vault.agent('gc-3');
+    expect(await byId(other, 0)).toEqual([]);
+    await vault.reopen();
+    expect(await told()).toEqual(all);
+    await vault.close();
+    await rm(join(vault.dir, 'catalog'), { recursive: true });
+    await vault.reopen();
+    expect(await told()).toEqual(all);
+  });
+
   test('drops a file that is gone whole, whatever runs expired it and however many records it takes; --dry-run knows', async () => {
     await vault.setRules(rulesOf('{keep: {within: 7d}, gone: 20d}'));
     const sent = (path: string, day: number) => ({ path, chunk: content(`${path} ${day}`, 200) });
@@ -109,6 +143,10 @@ describe('I-C21 I-C22 a collection', () => {
     expect(ahead).toMatchObject({ outcome: { type: 'swept', items: 21 } });
     expect(await collect()).toMatchObject([{ versions: 23 }, {}, {}]);
     expect(await versions()).toBe(0);
+    const subject = { branchId: agent.lineageId, id: agent.fileId('/a'), isResult: false };
+    const gone = await vault.store.retention.dropped(subject);
+    expect(gone.map(({ isGone }) => isGone)).toEqual([...new Array(20).fill(false), true]);
+    for (const [at, { untilMs }] of gone.entries()) expect(untilMs).toBe(gone[at + 1]?.fromMs);
   });
 
   test('drops nothing that somebody keeps since: by a hold, by an undo, by rules that keep more', async () => {

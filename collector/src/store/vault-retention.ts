@@ -1,7 +1,8 @@
-import type { FileId, LineageId, ResultId } from '@aliquot/proto';
+import type { CommitHash, FileId, LineageId, ResultId } from '@aliquot/proto';
 import type { Brake } from '../retention/brakes.ts';
 import type { FileHistoryFacts, KeepReason } from '../retention/kept.ts';
 import type { SetPolicy } from '../retention/ruling.ts';
+import type { DroppedNote } from './catalog/dropped-note.ts';
 import type { RunRow } from './catalog/retention-runs.ts';
 import type { VersionPlace } from './catalog/version-rows.ts';
 
@@ -27,7 +28,32 @@ export interface VaultRetention {
 
   /** Every version of a file or a result, with why it stays. Undefined: there is none. */
   explain(subject: Subject, nowMs: number): Promise<JudgedSubject | UnreadSubject | undefined>;
+
+  /**
+   * What was dropped of a file or a result, the oldest first. Catalogs that were made again know
+   * nothing of versions whose commits could not be read then.
+   */
+  dropped(subject: Subject): Promise<readonly DroppedVersion[]>;
+
+  /**
+   * By which runs the versions of one lineage were dropped whose commits' hashes begin so; of one
+   * slot, or of all.
+   */
+  droppedById(
+    lineageId: LineageId,
+    id: { readonly digits: string; readonly slot: number | undefined },
+  ): Promise<readonly DroppedPlace[]>;
 }
+
+/** A version that was dropped, and the run that had expired it. */
+export interface DroppedPlace extends VersionPlace {
+  readonly run: number;
+  /** The hash of its commit; undefined: an operator's word that its file was gone. */
+  readonly commit: CommitHash | undefined;
+}
+
+/** The same with what is remembered of it. */
+export interface DroppedVersion extends DroppedPlace, DroppedNote {}
 
 /** What a simulation is of. */
 export interface SimulationAsked {

@@ -3,6 +3,8 @@ import type { z } from 'zod';
 import { toBase64 } from '../../api/base64.ts';
 import { leafAnswer } from '../../api/messages.ts';
 import {
+  type DroppedAnswer,
+  droppedAnswer,
   type ExplainAnswer,
   explainAnswer,
   type explainRequest,
@@ -51,6 +53,12 @@ export class RetentionClient {
 
   async explain(agentId: string, wanted: z.infer<typeof explainRequest>): Promise<ExplainAnswer> {
     return (await postTo(this.#path, explainAnswer, `/agents/${agentId}/explain`, wanted)).value;
+  }
+
+  /** What was dropped of the versions that an id, or its beginning, may mean. */
+  async dropped(agentId: string, version: string): Promise<DroppedAnswer> {
+    const path = `/agents/${agentId}/dropped`;
+    return (await postTo(this.#path, droppedAnswer, path, { version })).value;
   }
 
   /** Asks for long work: the last record is the answer. */

@@ -115,9 +115,14 @@ export class Proofs {
     outputOf(this.#context, {}).note(`agent ${agent.name}: ${says}, as the collector says`);
   }
 
-  /** That a history has no commit whose hash begins so. @throws CommandError */
-  async requireNoCommit(agent: AgentView, digits: string): Promise<void> {
-    const found = (await this.#commitsOf(agent)).find(({ hash }) => hex(hash).startsWith(digits));
+  /**
+   * That a history has no commit whose hash begins so; `isDropped`: none but those of which
+   * retention has dropped something. @throws CommandError
+   */
+  async requireNoCommit(agent: AgentView, digits: string, isDropped: boolean): Promise<void> {
+    const found = (await this.#commitsOf(agent)).find(
+      ({ hash, dropped }) => hex(hash).startsWith(digits) && !(isDropped && dropped.length > 0),
+    );
     if (found !== undefined)
       throw leftOut(`the versions in commit ${found.sequence} of agent ${found.agent}`);
   }

@@ -5,7 +5,12 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { fileIdFor, pathKeyFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import type { Command } from 'commander';
 import { toBase64 } from '../../api/base64.ts';
-import type { ExplainAnswer, ExplainedVersion, RunInfo } from '../../api/retention-messages.ts';
+import type {
+  DroppedInfo,
+  ExplainAnswer,
+  ExplainedVersion,
+  RunInfo,
+} from '../../api/retention-messages.ts';
 import { CommandError } from '../../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../../cli/context.ts';
 import type { AgentView } from '../agent-view.ts';
@@ -43,7 +48,7 @@ export function registerExplain(program: Command, context: CommandContext): void
   withJson(withKit(withCollector(explain), 'for blind vaults'));
   withNotes(
     explain,
-    'It asks the code that decides in a run. A reason is a word of the rule, or: newest, gone (the last content of a file that is gone), whole (newer ones are only growing), before (a deletion, as long as what it ended), result (a folder result that stays names it), hold, lock, undone (a run that let it go was), no-rule, unknown (a rule names folders and does not know this PC: set the policy again), undecided (nobody has said whose the history is). The collector finds the name among those that it can open; with --kit the id is made here, which is quick.',
+    'It asks the code that decides in a run. A reason is a word of the rule, or: newest, gone (the last content of a file that is gone), whole (newer ones are only growing), before (a deletion, as long as what it ended), result (a folder result that stays names it), hold, lock, undone (a run that let it go was), no-rule, unknown (a rule names folders and does not know this PC: set the policy again), undecided (nobody has said whose the history is). What was dropped comes first, with the run that had expired it. The collector finds the name among those that it can open; with --kit the id is made here, which is quick.',
   );
   withExample(explain, 'aliquot explain --agent hplc-1 --path /data/run1/signal.csv');
   explain.action(async (options: ExplainOptions) => explainCommand(context, options));
@@ -58,7 +63,15 @@ async function explainCommand(context: CommandContext, options: ExplainOptions):
       'COMMAND_NO_SUCH_FILE',
       `no version of ${path} by agent ${agent}; give the whole path as \`aliquot ls --agent ${agent}\` lists it`,
     );
-  const { versions, runs, isResult } = answer;
+  const { versions, dropped, runs, isResult } = answer;
+  const byNumber = new Map(runs.map((run) => [run.run, run]));
+  for (const version of dropped) {
+    const run = byNumber.get(version.run);
+    await output.result(
+      { event: 'dropped', agent, path, isResult, ...droppedJson(version, run) },
+      droppedText(version, run),
+    );
+  }
   if (versions === undefined) {
     await output.result(
       { event: 'unread', agent, path, isResult },
@@ -66,7 +79,6 @@ async function explainCommand(context: CommandContext, options: ExplainOptions):
     );
     return;
   }
-  const byNumber = new Map(runs.map((run) => [run.run, run]));
   for (const version of versions) {
     const run = version.expiredBy === undefined ? undefined : byNumber.get(version.expiredBy);
     await output.result(
@@ -122,9 +134,35 @@ async function firstOf(
 ): Promise<ExplainAnswer | undefined> {
   for (const one of wanted) {
     const answer = await vault.retention.explain(agentId, one);
-    if (answer.versions === undefined || answer.versions.length > 0) return answer;
+    const { versions, dropped } = answer;
+    if (versions === undefined || versions.length + dropped.length > 0) return answer;
   }
   return undefined;
+}
+
+function droppedJson(version: DroppedInfo, run: RunInfo | undefined): object {
+  const { isGone, size, fromMs, untilMs } = version;
+  return {
+    ...{ version: version.version, kind: isGone ? 'gone' : 'content', size },
+    from: formatInstant(fromMs),
+    until: untilMs === undefined ? null : formatInstant(untilMs),
+    ...{ run: version.run, policy: run?.policy ?? null },
+    expired: run === undefined ? null : formatInstant(run.atMs),
+  };
+}
+
+function droppedText(version: DroppedInfo, run: RunInfo | undefined): string {
+  const { isGone, size, fromMs, untilMs } = version;
+  const to = untilMs === undefined ? 'the end' : formatTime(untilMs);
+  const what = isGone ? 'deleted' : formatBytes(size);
+  const by =
+    run === undefined
+      ? ''
+      : ` under policy ${run.policy}, which expired it on ${formatTime(run.atMs)}`;
+  return [
+    `${formatTime(fromMs)} to ${to}  ${what}  ${version.version}`,
+    `  dropped after run ${version.run}${by}: it does not come back`,
+  ].join('\n');
 }
 
 type ReasonInfo = ExplainedVersion['reasons'][number];

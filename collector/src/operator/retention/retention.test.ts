@@ -1,21 +1,14 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { encodeSigned } from '@aliquot/proto';
-import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { openBundle } from '@aliquot/shared/keys/bundle';
-import { policyKeyFor } from '@aliquot/shared/keys/derive';
-import { openKit } from '@aliquot/shared/keys/kit';
-import { issuePolicy, sealPolicyText } from '@aliquot/shared/keys/policy';
-import { systemRandom } from '@aliquot/shared/ports';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { SessionTestAgent } from '../../../testing/agent.ts';
 import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
 import { writeWeakKit } from '../../../testing/kits.ts';
-import { rulesOf } from '../../../testing/retention/signed.ts';
+import { sendRules as sendRulesTo } from '../../../testing/retention/send-rules.ts';
 import { socketWire } from '../../../testing/wire.ts';
-import { toBase64 } from '../../api/base64.ts';
 import { AGENT_PATH } from '../../ingest/upgrade.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
@@ -59,28 +52,9 @@ async function setRules(...rules: readonly string[]): Promise<void> {
   expect([answer.status, await answer.text()]).toEqual([200, expect.any(String)]);
 }
 
-async function sendRules(...rules: readonly string[]): Promise<Response> {
-  const { contents, descriptor, authority, pathSecret } = await openKit(
-    await readFile(at('lab.kit'), 'utf8'),
-    PASSPHRASE,
-  );
-  expect(contents).toBeDefined();
-  const key = policyKeyFor(pathSecret, descriptor.vaultId).publicKey;
-  const sealed = sealPolicyText(key, descriptor, '# rules\n', systemRandom);
-  const policy = issuePolicy(authority, {
-    ...{ version: 1, vaultId: descriptor.vaultId, revision: 1, rules: rulesOf(...rules) },
-    ...{ setAtMs: Date.now(), sealedHash: sha256(sealed) },
-  });
-  const id = Buffer.from(descriptor.vaultId).toString('hex');
-  return fetch(`${url}/v1/operator/vaults/${id}/policy`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      policy: toBase64(encodeSigned(policy)),
-      sealed: toBase64(sealed),
-      settings: [],
-    }),
-  });
+function sendRules(...rules: readonly string[]): Promise<Response> {
+  const kit = { path: at('lab.kit'), passphrase: PASSPHRASE };
+  return sendRulesTo({ url, token }, kit, ...rules);
 }
 
 beforeAll(async () => {

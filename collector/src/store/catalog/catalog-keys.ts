@@ -74,6 +74,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~q` leaf index u64 | `LoggedCorrection`: one that the times in this catalog follow |
  * | `~l` | (empty) items are lacking that agents have uploaded: each answer looks whether it is held |
  * | `~c` | (empty) collection is paused |
+ * | `~z` history u32, id of a file or result, leaf u48, slot u16 | `DroppedNote`: a version that was dropped |
  * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
  *
@@ -81,7 +82,7 @@ import { RowReader, RowWriter } from './row.ts';
  * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`k` and `o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 18;
+export const CATALOG_VERSION = 19;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');
@@ -204,6 +205,8 @@ export const keys = {
   lacking: letter('~l').finish(),
   forgetting: letter('~f').finish(),
   gcPaused: letter('~c').finish(),
+  droppedVersion: (history: number, id: Uint8Array, leafIndex: number, slot: number) =>
+    letter('~z').u32(history).fixed(id).fixed(u48(leafIndex)).u16(slot).finish(),
   gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),
 };
 
@@ -267,10 +270,13 @@ export const ranges = {
   results: (history: number) => under(versionKey('R', history, NOTHING)),
   live: (history: number) => under(versionKey('B', history, NOTHING)),
   earlier: (history: number) => under(versionKey('E', history, NOTHING)),
+  dropped: under(Buffer.from('D')),
   droppedBetween: (from: number, below: number): Range => ({
     gte: letter('D').fixed(u48(from)).finish(),
     lt: letter('D').fixed(u48(below)).finish(),
   }),
+  droppedOf: (history: number, id: Uint8Array) =>
+    under(letter('~z').u32(history).fixed(id).finish()),
   headsBetween: (history: number, from: number, below: number) =>
     idsBetween('H', history, from, below),
   resultsBetween: (history: number, from: number, below: number) =>
@@ -300,6 +306,18 @@ export const readKey = {
   /** Of a row about what was dropped. */
   droppedLeaf: (key: Uint8Array): number =>
     Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1, LEAF_BYTES),
+  /** The run of such a row. */
+  droppedRun: (key: Uint8Array): number =>
+    Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(1 + LEAF_BYTES, LEAF_BYTES),
+  /** Of a note of a version that was dropped. */
+  droppedPlace: (key: Uint8Array): { readonly leafIndex: number; readonly slot: number } => {
+    const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+    const at = 2 + 4 + ID_BYTES;
+    return {
+      leafIndex: bytes.readUIntBE(at, LEAF_BYTES),
+      slot: bytes.readUInt16BE(at + LEAF_BYTES),
+    };
+  },
   /** Of a row about what a run expired. */
   expiredLeaf: (key: Uint8Array): number => new RowReader(key.subarray(9)).u64(),
   item: (key: Uint8Array): ChunkId => asChunkId(new Uint8Array(key.subarray(1))),

@@ -2,6 +2,7 @@ import { asLineageId, ID_BYTES, type LineageId, type Term } from '@aliquot/proto
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import type { VaultCore } from '../vault/core.ts';
 import type { DropAsked } from '../vault/drop-expired.ts';
+import { droppedById, droppedOf } from '../vault/dropped-versions.ts';
 import { Evaluation, evaluate } from '../vault/retention/evaluation.ts';
 import type { LongStep } from '../vault/retention/facts-of.ts';
 import { factsOfOne } from '../vault/retention/facts-of-one.ts';
@@ -64,5 +65,9 @@ export function retentionOf({ vault, keeper, turns }: VaultParts): VaultRetentio
         const { branchId } = subject;
         return factsOfOne(core, { branchId, nowMs, horizonMs: Infinity, policies, holds }, subject);
       }, settled),
+
+    dropped: (subject) => keeper.ask((core) => droppedOf(core, subject), settled),
+
+    droppedById: (lineageId, id) => keeper.ask((core) => droppedById(core, lineageId, id), settled),
   };
 }

@@ -2,6 +2,7 @@ import type { FileId, LeafSlots, ResultId, StoredDropped } from '@aliquot/proto'
 import { keys } from '../catalog/catalog-keys.ts';
 import { neverSwept } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
+import { encodeDroppedNote } from '../catalog/dropped-note.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
@@ -64,7 +65,7 @@ export async function applyDropped(
   if (stored === undefined) return IDLE;
   const known = read.lineage(stored);
   await forgetDropped(change, known.number, { run, leaves });
-  const chains = new Chains(change, known.number, sizeOf);
+  const chains = new Chains(change, known.number, run, sizeOf);
   let [versions, rawBytes, files, bytes] = [0, 0n, 0, 0n];
   let droppedVersions = 0;
   for (const file of thinnedFiles(named)) {
@@ -145,12 +146,14 @@ function thinnedFiles(named: readonly NamedVersion[]): Iterable<ThinnedFile> {
 class Chains {
   readonly #change: CatalogChange;
   readonly #history: number;
+  readonly #run: number;
   readonly #versions: FileVersions;
   readonly #sizeOf: SizeOf;
 
-  constructor(change: CatalogChange, history: number, sizeOf: SizeOf) {
+  constructor(change: CatalogChange, history: number, run: number, sizeOf: SizeOf) {
     this.#change = change;
     this.#history = history;
+    this.#run = run;
     this.#versions = new FileVersions(change, history);
     this.#sizeOf = sizeOf;
   }
@@ -164,6 +167,7 @@ class Chains {
     const removed = links.flatMap(({ version }) => dropped.get(placeName(version)) ?? []);
     if (before === undefined || removed.length === 0) return { removed, before, after: before };
     const kept = links.flatMap(({ version }, at) => (dropped.has(placeName(version)) ? [] : [at]));
+    this.#note(links, dropped);
     for (const [at, place] of kept.entries()) await this.#join(links, place, kept[at + 1]);
     for (const version of removed) await this.#versions.forget(version);
     const newest = links[kept[0] ?? -1]?.version;
@@ -198,6 +202,21 @@ class Chains {
       link = earlier && { version: earlier, replacedBy: earlier.replacedBy };
     }
     return links;
+  }
+
+  /** Notes what goes, for who asks where it went; nothing follows from that. */
+  #note(links: readonly ChainLink[], dropped: ReadonlyMap<string, NamedVersion>): void {
+    for (const [at, { version, replacedBy }] of links.entries()) {
+      const named = dropped.get(placeName(version));
+      if (named === undefined) continue;
+      const { leafIndex, slot, timeMs, kind } = version;
+      const untilMs = (replacedBy ?? links[at - 1]?.version)?.timeMs;
+      const [isGone, size] = [kind === 'gone', named.size];
+      this.#change.put(
+        keys.droppedVersion(this.#history, named.id, leafIndex, slot),
+        encodeDroppedNote({ run: this.#run, fromMs: timeMs, untilMs, size, isGone }),
+      );
+    }
   }
 
   /** Joins a version that stays to the next one before it that does. */
