@@ -54,6 +54,9 @@ Options:
 
 Peers on Debian: apt-get install restic borgbackup rsync
 
+What is measured of Aliquot alone, by one program each (docs/performance.md says what of; --data DIR as above):
+  node --conditions=aliquot-source bench/mark.ts | bench/simulate.ts | bench/rewrite.ts
+
 Examples:
   npm run bench
   npm run bench -- --scale 0.05 --runs 1

@@ -73,9 +73,9 @@ export function cpuOfTrees(roots: readonly number[]): number {
 
 /**
  * A figure of /proc/PID/status in bytes: `VmHWM` is the peak of the resident memory, `VmRSS` what
- * it is now; 0 when the process has ended.
+ * it is now, `RssAnon` what of that is no file's; 0 when the process has ended.
  */
-export function memoryOf(pid: number, field: 'VmHWM' | 'VmRSS'): number {
+export function memoryOf(pid: number, field: 'VmHWM' | 'VmRSS' | 'RssAnon'): number {
   const kibibytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(
     read(`/proc/${pid}/status`) ?? '',
   )?.[1];

@@ -569,7 +569,33 @@ const upper: readonly (readonly [
     (n) => proto.encodePageClear({ depth: n, refs: [ref] }),
     (clear) => proto.decodePage(withKeys(clear)),
   ],
+  [
+    'ids of a page',
+    proto.MAX_PAGE_REFS,
+    (n) => proto.encodePageClear({ depth: 0, refs: times(n, ref) }),
+    (clear) => proto.pageIds(withKeys(clear)),
+  ],
+  [
+    'page levels below a page of which only the ids are looked at',
+    proto.MAX_PAGE_DEPTH - 1,
+    (n) => proto.encodePageClear({ depth: n, refs: [ref] }),
+    (clear) => proto.pageIds(withKeys(clear)),
+  ],
 ];
+
+/** Pages that no writer makes. */
+const overPages: readonly (readonly [string, number, number])[] = [
+  ['too many references', 5, proto.MAX_PAGE_DEPTH],
+  ['no reference', 7, 0],
+];
+
+describe('a page of which only the ids are looked at', () => {
+  it.each(overPages)('is refused with %s', (_, at, value) => {
+    const page = withKeys(proto.encodePageClear({ depth: 0, refs: [ref] }));
+    page[at] = value;
+    expect(refusalOf(() => proto.pageIds(page))).toMatch(/^FORMAT_/);
+  });
+});
 
 describe('every upper limit', () => {
   it.each(upper)('%s: %d is allowed, one less too, one more is not', (_, max, encode, decode) => {

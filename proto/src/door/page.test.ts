@@ -8,6 +8,7 @@ import {
   encodePageClear,
   MAX_PAGE_BYTES,
   MAX_PAGE_REFS,
+  pageIds,
 } from '../index.ts';
 
 const keysFor = (count: number) => new Uint8Array(count * 32 + 16).fill(7);
@@ -57,15 +58,36 @@ describe('a page', () => {
     expect(refusalOf(() => encodePage(content, keysFor(content.refs.length + 1)))).toBe(
       'FORMAT_MALFORMED',
     );
-    for (let length = 0; length < page.length; length++)
-      expect(refusalOf(() => decodePage(page.subarray(0, length)))).toBe('FORMAT_MALFORMED');
-    expect(refusalOf(() => decodePage(Uint8Array.from([...page, 0])))).toBe('FORMAT_MALFORMED');
+    for (const read of [decodePage, pageIds]) {
+      for (let length = 0; length < page.length; length++)
+        expect(refusalOf(() => read(page.subarray(0, length)))).toBe('FORMAT_MALFORMED');
+      expect(refusalOf(() => read(Uint8Array.from([...page, 0])))).toBe('FORMAT_MALFORMED');
+    }
+  });
+
+  it('shows its depth and ids where they stand, without taking it apart', () => {
+    fc.assert(
+      fc.property(pageContent, (content) => {
+        const page = encodePage(content, keysFor(content.refs.length));
+        const { depth, count, first, step } = pageIds(page);
+        const ids = Array.from({ length: count }, (_, place) =>
+          page.subarray(first + place * step, first + place * step + 32),
+        );
+        expect({ depth, ids }).toEqual({
+          depth: content.depth,
+          ids: content.refs.map(({ id }) => id),
+        });
+      }),
+    );
   });
 
   it('refuses random bytes with a FormatError only', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
-        refusalOf(() => decodePage(bytes));
+        const whole = refusalOf(() => decodePage(bytes));
+        const ids = refusalOf(() => pageIds(bytes));
+        // Sizes and epochs are not looked at.
+        if (whole === undefined) expect(ids).toBeUndefined();
       }),
     );
   });

@@ -54,12 +54,31 @@ export function encodePage(content: References, sealedKeys: Uint8Array): Uint8Ar
   return page;
 }
 
-/**
- * A page taken apart. Ids are copies; `sealedKeys` and `clear` are views over the input. @throws
- * FormatError
- */
-export function decodePage(bytes: Uint8Array): Page {
-  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+/** Where the ids stand that a page refers to: there is no object for each of them. */
+export interface PageIds {
+  /** Of what they name: 0 for chunks. */
+  readonly depth: number;
+  readonly count: number;
+  /** The first id begins at this byte of the page, each other one `step` bytes further on. */
+  readonly first: number;
+  readonly step: number;
+}
+
+/** The ids of a page, of which sizes and epochs are not looked at. @throws FormatError */
+export function pageIds(bytes: Uint8Array): PageIds {
+  const { depth, count } = headOf(bytes);
+  if (count === 0) throw malformed('is empty');
+  if (depth >= MAX_PAGE_DEPTH)
+    throw limit(`is ${depth} pages deep, more than the ${MAX_PAGE_DEPTH - 1} allowed`);
+  return { depth, count, first: HEADER_BYTES, step: REF_BYTES };
+}
+
+/** What stands before the references, held against the length of the page. */
+function headOf(plain: Uint8Array): {
+  readonly depth: number;
+  readonly count: number;
+  readonly clearBytes: number;
+} {
   if (plain.length < HEADER_BYTES || MAGIC.some((byte, i) => plain[i] !== byte))
     throw malformed('does not begin with "ALQP"');
   const data = new DataView(plain.buffer, plain.byteOffset, plain.length);
@@ -75,6 +94,17 @@ export function decodePage(bytes: Uint8Array): Page {
   const clearBytes = HEADER_BYTES + count * REF_BYTES;
   if (plain.length !== clearBytes + count * HASH_BYTES + TAG_BYTES)
     throw malformed(`has ${plain.length} bytes, which is not its size for ${count} references`);
+  return { depth: data.getUint8(5), count, clearBytes };
+}
+
+/**
+ * A page taken apart. Ids are copies; `sealedKeys` and `clear` are views over the input. @throws
+ * FormatError
+ */
+export function decodePage(bytes: Uint8Array): Page {
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const { depth, clearBytes } = headOf(plain);
+  const data = new DataView(plain.buffer, plain.byteOffset, plain.length);
   const refs: Ref[] = [];
   for (let at = HEADER_BYTES; at < clearBytes; at += REF_BYTES) {
     const id = asChunkId(plain.slice(at, at + HASH_BYTES));
@@ -87,7 +117,7 @@ export function decodePage(bytes: Uint8Array): Page {
       epoch: data.getUint32(at + HASH_BYTES + 8),
     });
   }
-  const content: References = { depth: data.getUint8(5), refs };
+  const content: References = { depth, refs };
   check(content);
   return { content, sealedKeys: plain.subarray(clearBytes), clear: plain.subarray(0, clearBytes) };
 }

@@ -132,6 +132,17 @@ const protoTargets: readonly FuzzTarget[] = [
     run: (bytes) => void proto.decodePage(bytes),
   },
   {
+    name: 'proto-Page-ids',
+    seeds: () =>
+      sampled(pageContent).map((content) =>
+        proto.encodePage(content, random.bytes(content.refs.length * 32 + 16)),
+      ),
+    run: (bytes) => {
+      const { count, first, step } = proto.pageIds(bytes);
+      if (first + count * step > bytes.length) throw new RangeError('an id stands outside');
+    },
+  },
+  {
     name: 'proto-Slab',
     seeds: () => sampled(slabPieces).map((pieces) => proto.encodeSlab(pieces)),
     run: (bytes) => {

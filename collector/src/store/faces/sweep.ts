@@ -18,7 +18,7 @@ import { letGoAsked } from './retention.ts';
 const WATCHED_ITEMS = 1 << 18;
 
 export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite'>): VaultSweep {
-  const { keeper, random, reserve } = parts;
+  const { keeper, random, hasher, reserve } = parts;
   const sweeping = new Serial();
   const watch = (lineageId: LineageId): void => {
     if (!keeper.uploads.isWatched(lineageId))
@@ -69,7 +69,7 @@ export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite
 
     sweep: (lineageId, { letGo, isStopped = () => false } = {}) =>
       sweeping.run(() =>
-        reserve.withRoom(() => sweepSet({ keeper, random, isStopped }, lineageId, letGo)),
+        reserve.withRoom(() => sweepSet({ keeper, random, hasher, isStopped }, lineageId, letGo)),
       ),
 
     async *collect({ isStopped = () => false, ...options }) {

@@ -1,28 +1,37 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import {
+  asChunkId,
   type ChunkId,
   decodeLogLeaf,
-  decodePage,
   decodeStoredCommit,
+  HASH_BYTES,
   type LineageId,
+  pageIds,
   type References,
 } from '@aliquot/proto';
 import { readCommit } from '@aliquot/shared/commit/rows';
+import { mapKey, releasePart } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import type { MarkGround } from '../../collection/sweeping.ts';
 import { Bloom } from '../catalog/bloom.ts';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
+import { nowhere, placesToRead } from '../catalog/item-row.ts';
 import { contentsOf } from '../catalog/named-contents.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
 import { passedOver } from '../errors.ts';
+import { comparePlaces } from '../packs/pack-store.ts';
 import { united } from './apply-dropped.ts';
 import type { VaultCore } from './core.ts';
 import { DroppedSlots } from './dropped-slots.ts';
+import { provedRuns } from './proved-runs.ts';
 
 const SALT_BYTES = 16;
 const NO_SLOTS = new Uint8Array(0);
+/** Pages that are looked up together, and read in the order in which they lie. */
+const PAGES_AT_ONCE = 512;
 
 /** A mark that cannot be made: what a commit or a page refers to cannot be read. */
 export interface Unreadable {
@@ -40,6 +49,7 @@ export interface Unreadable {
  */
 export class Mark {
   readonly #core: VaultCore;
+  readonly #hasher: Hasher;
   readonly #lineageId: LineageId;
   readonly #leaves: Bloom;
   readonly #pages = new Set<string>();
@@ -59,12 +69,13 @@ export class Mark {
   constructor(
     core: VaultCore,
     lineageId: LineageId,
-    random: Random,
+    { random, hasher }: { readonly random: Random; readonly hasher: Hasher },
     proved: readonly ChunkId[],
     letGo: ReadonlyMap<number, Uint8Array> = new Map(),
   ) {
     this.#letGo = letGo;
     this.#core = core;
+    this.#hasher = hasher;
     this.#proved = proved;
     this.#lineageId = lineageId;
     const { chunks, slabs } = core.items.sums;
@@ -131,15 +142,47 @@ export class Mark {
   }
 
   async #walkPages(): Promise<Unreadable | undefined> {
-    for (let id = this.#open.pop(); id !== undefined; id = this.#open.pop()) {
-      const page = await this.#core.items.readPage(id);
-      if (page === undefined) {
-        const name = Buffer.from(id).toString('hex').slice(0, 16);
-        return { type: 'unreadable', what: `page ${name} cannot be read` };
+    while (this.#open.length > 0) {
+      const unread = await this.#readPages(this.#open.splice(-PAGES_AT_ONCE));
+      // Each by itself, from wherever it lies: one may have moved meanwhile, or has rotted.
+      for (const id of unread) {
+        const page = await this.#core.items.readPage(id);
+        if (page === undefined) {
+          const name = Buffer.from(id).toString('hex').slice(0, 16);
+          return { type: 'unreadable', what: `page ${name} cannot be read` };
+        }
+        this.#enterAll(page);
       }
-      this.#enter(decodePage(page).content);
     }
     return undefined;
+  }
+
+  /** Enters what pages refer to that prove where they lie; answers with the others. */
+  async #readPages(ids: readonly ChunkId[]): Promise<Iterable<ChunkId>> {
+    const { items, packs } = this.#core;
+    const rows = await items.rows(ids);
+    const unread = new Map(ids.map((id) => [mapKey(id), id]));
+    const placed = ids.flatMap((id, at) => {
+      const place = placesToRead(rows[at] ?? nowhere)[0];
+      return place === undefined ? [] : [{ id, place }];
+    });
+    placed.sort((a, b) => comparePlaces(a.place, b.place));
+    for await (const run of provedRuns(packs, this.#hasher, placed))
+      for (const { id, bytes } of run) {
+        if (unread.delete(mapKey(id))) this.#enterAll(bytes);
+        releasePart(bytes);
+      }
+    return unread.values();
+  }
+
+  /** Enters what a page refers to. */
+  #enterAll(page: Uint8Array): void {
+    const { depth, count, first, step } = pageIds(page);
+    for (let place = 0; place < count; place += 1) {
+      const at = first + place * step;
+      if (depth === 0) this.#leaves.add(page, at);
+      else this.#enterPage(asChunkId(new Uint8Array(page.subarray(at, at + HASH_BYTES))));
+    }
   }
 
   /** The leaves of all commits of the lineage's agents, rising. */

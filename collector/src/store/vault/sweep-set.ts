@@ -1,5 +1,6 @@
-import { type ChunkId, decodePage, type LineageId } from '@aliquot/proto';
+import { type ChunkId, type LineageId, pageIds } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import type { Random } from '@aliquot/shared/ports';
 import { mayDrop } from '../../collection/progress.ts';
 import { compareLeaving, fateOf, sweepRefusal } from '../../collection/sweeping.ts';
@@ -20,6 +21,7 @@ const MOST_WALKS = 3;
 export interface SweepParts {
   readonly keeper: CoreKeeper;
   readonly random: Random;
+  readonly hasher: Hasher;
   readonly isStopped: () => boolean;
 }
 
@@ -61,7 +63,7 @@ export async function sweepSet(
       const waits = sweepWaitsFor(core, lineageId, announced);
       if (waits.length > 0) return { type: 'waits', waits };
     }
-    const mark = new Mark(core, lineageId, parts.random, uploads.beginMark(lineageId), onlyLook);
+    const mark = new Mark(core, lineageId, parts, uploads.beginMark(lineageId), onlyLook);
     try {
       const failed = await mark.walkTo(core.sums.leaves);
       if (failed !== undefined) return failed;
@@ -215,7 +217,7 @@ class Sweep {
   /** Of what a page's references name; above all others where nobody can tell. */
   async #depthOf(id: ChunkId): Promise<number> {
     const page = await this.#core.items.readPage(id);
-    return page === undefined ? Number.POSITIVE_INFINITY : decodePage(page).content.depth;
+    return page === undefined ? Number.POSITIVE_INFINITY : pageIds(page).depth;
   }
 }
 
