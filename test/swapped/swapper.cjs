@@ -1,9 +1,20 @@
 /**
  * A hostile user, as a program of his own: swaps folders below HOME for links to OUTSIDE and back,
  * as quickly as he can, and leaves files in them that are worth a backup. Ends with its parent.
+ * Without OUTSIDE it swaps one folder once, and fails where it cannot.
  */
 const fs = require('node:fs');
-const [, home, outside] = process.argv;
+const [, user, home, outside] = process.argv;
+process.setgroups([]);
+process.setgid(Number(user));
+process.setuid(Number(user));
+if (outside === undefined) {
+  fs.mkdirSync(`${home}/folder`);
+  fs.renameSync(`${home}/folder`, `${home}/moved`);
+  fs.symlinkSync('moved', `${home}/folder`);
+  fs.writeFileSync(`${home}/folder/file`, 'his');
+  process.exit(0);
+}
 const clock = new Int32Array(new SharedArrayBuffer(4));
 /** No result depends on it: it only spreads the moments. */
 const rest = () => Atomics.wait(clock, 0, 0, Math.random() * 2);

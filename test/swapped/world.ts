@@ -1,28 +1,46 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../../demo/programs.ts';
 import { type AgentPlace, World } from '../world.ts';
+import { asSwapper, SOMEBODY, Swapper } from './swapper.ts';
 
-/** A user who owns nothing that others need. */
-const SOMEBODY = 65_534;
 const MARK = 'what only root may read';
 const names = ['data', 'run-1', 'run-2', 'sub', 'tmp', 'Restored from backup'];
 const LONG_AGO_S = 1_000_000_000;
 
-/** Why no other user can be played here; undefined: he can. */
+/** Why no other user can be played here; undefined: he can, and just did. */
 export function whyNoOtherUser(): string | undefined {
   if (process.platform !== 'linux') return 'folders can be held on Linux only';
-  return process.geteuid?.() === 0 ? undefined : 'only root can play another user';
+  if (process.geteuid?.() !== 0) return 'only root can play another user';
+  const folder = mkdtempSync(join(tmpdir(), 'aliquot-somebody-'));
+  try {
+    chmodSync(folder, 0o755);
+    const home = join(folder, 'home');
+    mkdirSync(home);
+    chownSync(home, SOMEBODY, SOMEBODY);
+    const tried = spawnSync(...asSwapper(home), { cwd: '/', encoding: 'utf8' });
+    if (tried.status === 0) return undefined;
+    const says = tried.error?.message ?? /Error: .*/.exec(tried.stderr)?.[0] ?? tried.stderr;
+    return `another user cannot swap a folder of his in ${tmpdir()}: ${says}`;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /**
@@ -34,9 +52,7 @@ export class SwappedWorld {
   readonly #agent: AgentPlace;
   readonly #outside: string;
   readonly #home: string;
-  #swapper: ChildProcessWithoutNullStreams | undefined;
-  #swaps = 0;
-  #made: () => void = () => undefined;
+  #swapper: Swapper | undefined;
   #before: readonly string[] = [];
 
   private constructor(world: World, agent: AgentPlace) {
@@ -53,13 +69,13 @@ export class SwappedWorld {
     swapped.#build();
     await swapped.#backup();
     swapped.#before = swapped.#stateOf(swapped.#outside);
-    swapped.#swapper = swapped.#startSwapper();
+    swapped.#swapper = new Swapper(swapped.#home, swapped.#outside);
     return swapped;
   }
 
   /** How often a folder was swapped. */
   get swaps(): number {
-    return this.#swaps;
+    return this.#swapper?.swaps ?? 0;
   }
 
   /** One restore and one backup; what is outside must be as it was, never read. */
@@ -71,11 +87,15 @@ export class SwappedWorld {
 
   /** Nothing of root's was ever captured. */
   async mustHoldNothing(): Promise<void> {
-    this.#swapper?.stdin.end();
+    await this.#swapper?.end();
     const back = join(this.#world.folder, 'back');
-    await this.#world.tryAliquot([
+    const { code, stderr } = await this.#world.tryAliquot([
       ...['restore', '--kit', this.#world.kit, '--agent', 'pc', '--to', back],
     ]);
+    // In part: a folder was captured that had become a link when its files were.
+    if (code !== 0 && code !== 3) throw new Error(`restore ended with ${code}: ${stderr.trim()}`);
+    if (readlinkSync(join(back, this.#home, 'data', 'link')) !== this.#outside)
+      throw new Error('his link did not come back as it was');
     const listed = await this.#world.aliquot(['ls', '--agent', 'pc']);
     if (listed.stdout.includes('secret')) throw new Error('a name of root’s was captured');
     for (const path of filesIn(back))
@@ -84,7 +104,7 @@ export class SwappedWorld {
   }
 
   async close(): Promise<void> {
-    this.#swapper?.kill('SIGKILL');
+    await this.#swapper?.end();
     await this.#world.close();
   }
 
@@ -105,38 +125,21 @@ export class SwappedWorld {
       }
       chownSync(path, SOMEBODY, SOMEBODY);
     }
+    // One that is there at every look, so that each backup and each restore meets a link of his.
+    const link = join(this.#home, 'data', 'link');
+    symlinkSync(this.#outside, link);
+    lchownSync(link, SOMEBODY, SOMEBODY);
     for (const path of filesIn(this.#outside)) utimesSync(path, LONG_AGO_S, LONG_AGO_S);
-  }
-
-  #startSwapper(): ChildProcessWithoutNullStreams {
-    const script = join(import.meta.dirname, 'swapper.cjs');
-    // As text: he may not read where this lies.
-    const args = ['-e', readFileSync(script, 'utf8'), this.#home, this.#outside];
-    const child = spawn(process.execPath, args, { uid: SOMEBODY, gid: SOMEBODY, cwd: '/' });
-    child.stdout.on('data', (text: Buffer) => {
-      for (const line of text.toString().split('\n')) {
-        if (line === 'made') this.#made();
-        else if (line.startsWith('swaps ')) this.#swaps = Number(line.slice(6));
-      }
-    });
-    return child;
   }
 
   async #restore(number: number): Promise<void> {
     const source = join(this.#home, 'data');
     const to = join(this.#home, `back-${number}`);
     const where = number % 2 === 0 ? ['--to', to] : [];
-    // His own, so that he may swap them however deep they are.
-    if (number % 2 === 0) await this.#makeHis(join(to, source, 'run-1/sub'));
+    // Made by him, so that he may swap them however deep they are; what root made here might be
+    // swapped already.
+    if (number % 2 === 0) await this.#swapper?.make(join(to, source, 'run-1/sub'));
     await this.#agentRuns(['restore', source, ...where]);
-  }
-
-  /** Made by him: what root made here might be swapped already. */
-  #makeHis(folder: string): Promise<void> {
-    return new Promise((resolve) => {
-      this.#made = resolve;
-      this.#swapper?.stdin.write(`${folder}\n`);
-    });
   }
 
   async #backup(): Promise<void> {
@@ -170,8 +173,11 @@ export class SwappedWorld {
   }
 }
 
+/** Below a folder, never through a link, as Node's own recursive listing goes. */
 function filesIn(folder: string, all = false): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => all || entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    const below = entry.isDirectory() ? filesIn(path, all) : [];
+    return all || entry.isFile() ? [path, ...below] : below;
+  });
 }
