@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DemoService } from '../../demo/programs.ts';
-import { asNobody, asRoot, central, type FirstDayMistake, pc, within } from './mistake.ts';
+import { asNobody, central, type FirstDayMistake, noNobody, pc, within } from './mistake.ts';
 
 /** Mistakes with looking and giving back. */
 export const givingBack: readonly FirstDayMistake[] = [
@@ -95,7 +95,7 @@ export const givingBack: readonly FirstDayMistake[] = [
       ),
     code: 1,
     says: /permission denied|may not/,
-    unless: () => !asRoot(),
+    unless: noNobody,
   },
   {
     what: 'a version that is none',

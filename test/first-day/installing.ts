@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { asNobody, asRoot, central, type FirstDayMistake, within } from './mistake.ts';
+import { asNobody, central, type FirstDayMistake, noNobody, within } from './mistake.ts';
 
 /** Mistakes with installing the collector. */
 export const installing: readonly FirstDayMistake[] = [
@@ -51,7 +51,7 @@ export const installing: readonly FirstDayMistake[] = [
     make: (lab) => asNobody('aliquot', ['init', '--data', within(lab, 'closed/collector')]),
     code: 1,
     says: /permission denied.*run as another user/,
-    unless: () => !asRoot(),
+    unless: noNobody,
   },
   {
     what: 'serve before init',

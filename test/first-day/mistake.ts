@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Finished, type ProgramName, run } from '../../demo/programs.ts';
+import { asNobody as nobody, whyNotAsNobody } from '../nobody.ts';
 import type { AgentPlace, World } from '../world.ts';
 
 /**
@@ -26,8 +27,6 @@ export interface FirstDayMistake {
   readonly unless?: () => boolean;
 }
 
-export const asRoot = (): boolean => process.getuid?.() === 0;
-
 /** An operator's command with the environment of somebody who did everything else right. */
 export const central = async (
   lab: MistakeLab,
@@ -38,12 +37,14 @@ export const central = async (
 
 export const pc = (args: readonly string[]): Promise<Finished> => run('aliquot-agent', args);
 
+/** Where `asNobody` cannot be. */
+export const noNobody = (): boolean => whyNotAsNobody() !== undefined;
+
 /** Runs a program as a user who owns nothing here. */
 export const asNobody = (
   name: ProgramName,
   args: readonly string[],
   environment: NodeJS.ProcessEnv = {},
-): Promise<Finished> =>
-  run(name, args, environment, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']);
+): Promise<Finished> => run(name, args, environment, nobody);
 
 export const within = (lab: MistakeLab, name: string): string => join(lab.world.folder, name);

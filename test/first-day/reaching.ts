@@ -1,6 +1,6 @@
 import { chmod } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { asNobody, asRoot, central, type FirstDayMistake, within } from './mistake.ts';
+import { asNobody, central, type FirstDayMistake, noNobody, within } from './mistake.ts';
 
 /** Mistakes with reaching the collector. */
 export const reaching: readonly FirstDayMistake[] = [
@@ -103,6 +103,6 @@ export const reaching: readonly FirstDayMistake[] = [
     },
     code: 2,
     says: /may not be read by this user/,
-    unless: () => !asRoot(),
+    unless: noNobody,
   },
 ];

@@ -94,12 +94,16 @@ export class SwappedWorld {
     ]);
     // In part: a folder was captured that had become a link when its files were.
     if (code !== 0 && code !== 3) throw new Error(`restore ended with ${code}: ${stderr.trim()}`);
-    if (readlinkSync(join(back, this.#home, 'data', 'link')) !== this.#outside)
-      throw new Error('his link did not come back as it was');
     const listed = await this.#world.aliquot(['ls', '--agent', 'pc']);
     if (listed.stdout.includes('secret')) throw new Error('a name of root’s was captured');
-    for (const path of filesIn(back))
-      if (readFileSync(path).includes(MARK)) throw new Error(`${path} holds what is root’s`);
+    for (const path of filesIn(back, true)) {
+      const kind = lstatSync(path);
+      if (kind.isFile() && readFileSync(path).includes(MARK))
+        throw new Error(`${path} holds what is root’s`);
+      // As a link it may come back, and leads where his did.
+      if (kind.isSymbolicLink() && readlinkSync(path) !== this.#outside)
+        throw new Error(`${path} leads to ${readlinkSync(path)}`);
+    }
     this.#mustBeUntouched();
   }
 
