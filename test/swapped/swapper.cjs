@@ -1,10 +1,11 @@
 /**
  * A hostile user, as a program of his own: swaps folders below HOME for links to OUTSIDE and back,
  * as quickly as he can, and leaves files in them that are worth a backup. Ends with its parent.
- * Without OUTSIDE it swaps one folder once, and fails where it cannot.
+ * Without OUTSIDE it takes HOME, swaps one folder once, and fails where it cannot.
  */
 const fs = require('node:fs');
 const [, user, home, outside] = process.argv;
+if (outside === undefined) fs.chownSync(home, Number(user), Number(user));
 process.setgroups([]);
 process.setgid(Number(user));
 process.setuid(Number(user));

@@ -10,7 +10,7 @@ export const SOMEBODY = 65_534;
  * Program and arguments of the swapper. It begins as root and becomes the other by itself, because
  * he may not execute or read what lies in a folder of root's, as this checkout may.
  *
- * @param outside Where links lead to; none: one folder in `home` is swapped once, and that is all.
+ * @param outside Where links lead to; none: `home` is made his, one folder in it is swapped once, and that is all.
  */
 export function asSwapper(home: string, ...outside: readonly string[]): [string, string[]] {
   const script = readFileSync(join(import.meta.dirname, 'swapper.cjs'), 'utf8');
