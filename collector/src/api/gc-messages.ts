@@ -1,5 +1,14 @@
 import { z } from 'zod';
 
+/** How work that a collector does by itself failed, the first time in a row and the last. */
+export const failedWork = z.object({
+  sinceMs: z.number().int(),
+  atMs: z.number().int(),
+  code: z.string(),
+  message: z.string(),
+});
+export type FailedWorkInfo = z.infer<typeof failedWork>;
+
 /** What collection of a vault is asked for. */
 export const gcRequest = z.strictObject({
   dryRun: z.boolean().default(false),
@@ -59,6 +68,8 @@ export const gcStatus = z.object({
   packBytes: z.number().min(0),
   /** In packs, and nobody needs them any more. */
   deadBytes: z.number().min(0),
+  /** How the last one failed; absent: it did not. */
+  failed: failedWork.optional(),
   lineages: z.array(
     z.object({
       agent: z.string(),

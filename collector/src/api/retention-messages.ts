@@ -1,5 +1,6 @@
 import { MAX_RULES_BYTES } from '@aliquot/proto';
 import { z } from 'zod';
+import { failedWork } from './gc-messages.ts';
 
 /*
  * What operators' commands and the server say of runs of retention. Byte strings are base64, times
@@ -59,6 +60,8 @@ export const retentionAnswer = z.object({
   rulesSince: count.optional(),
   /** Why no run may begin now, in words. */
   held: z.string().optional(),
+  /** How the last run failed; absent: it did not. */
+  failed: failedWork.optional(),
   runs: z.array(runInfo),
 });
 export type RetentionInfo = z.infer<typeof retentionAnswer>;

@@ -27,6 +27,7 @@ interface Setting {
   onLook?: () => void;
   /** The newest run of retention. */
   readonly run?: object;
+  readonly failed?: object;
 }
 
 function healthOf({
@@ -38,6 +39,7 @@ function healthOf({
   nowMs = NOW,
   onLook = () => undefined,
   run,
+  failed,
 }: Setting): Health {
   const agents = aheadMs.map((ahead) => ({
     heartbeatAtMs: nowMs,
@@ -47,6 +49,7 @@ function healthOf({
     descriptor: { name: 'lab', blind: true },
     figures: { growthPerDay: () => growth },
     retention: { runs: () => (run === undefined ? [] : [run]) },
+    maintenance: { failed: (work: string) => (work === 'collection' ? failed : undefined) },
     register: {
       agents: () => {
         onLook();
@@ -227,4 +230,14 @@ test('P6 a run of retention that waits for a person is named until somebody lets
   expect(waits[0]?.message).toContain('200 versions');
   expect(await codes({ run: { ...run, approvedAtMs: NOW } })).toEqual([]);
   expect(await codes({ run: { ...run, brakes: [] } })).toEqual([]);
+});
+
+test('P6 a collection that failed by itself is named with its code and when, until one ends well', async () => {
+  const failed = { sinceMs: NOW - 5, atMs: NOW - 1, code: 'STORE_FAILED', message: 'no disk' };
+  const [problem, ...more] = await healthOf({ failed }).problems();
+  expect([problem, more]).toEqual([
+    expect.objectContaining({ code: 'collection-failed', sinceMs: NOW - 5 }),
+    [],
+  ]);
+  expect(problem?.message).toMatch(/lab failed on 2\d{3}-.*: no disk \[STORE_FAILED\]; .*gc run/);
 });

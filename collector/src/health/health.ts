@@ -12,7 +12,7 @@ import type { CollectorStore } from '../store/collector-store.ts';
 import { CLOCK_TOLERANCE_MS } from './agent-problems.ts';
 import { certificateProblems, hostOf } from './certificate.ts';
 import { type DiskSpace, diskProblems, diskSpace } from './disk.ts';
-import { retentionProblems } from './retention-problems.ts';
+import { maintenanceProblems, retentionProblems } from './retention-problems.ts';
 
 /** Fewer clocks than this are no witness against the collector's own. */
 const WITNESSES = 2;
@@ -105,6 +105,7 @@ export class Health {
         : [{ code: 'certificate-unusable', ...unusableCertificate }]),
       ...holdProblems(this.#parts.hold?.()),
       ...retentionProblems(store),
+      ...maintenanceProblems(store),
       ...this.#clockProblems(nowMs),
       ...strangers().map(({ name, sinceMs, why }) => ({
         code: 'unknown-agent',

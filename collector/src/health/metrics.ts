@@ -43,7 +43,7 @@ export const collectorMetrics: readonly Metric[] = [
   },
   {
     name: 'aliquot_collector_problems',
-    help: 'Problems of the collector itself, by code: disk, certificate, clock, agents that it does not know. Absent when there is none.',
+    help: 'Problems of the collector itself, by code: disk, certificate, clock, runs that failed, agents that it does not know. Absent when there is none.',
     samples: async ({ health }) => {
       const counts = new Map<string, number>();
       for (const { code } of await health.problems()) counts.set(code, (counts.get(code) ?? 0) + 1);

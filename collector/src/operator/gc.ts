@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { GcLineage, GcRecord, GcStatus, GcWait } from '../api/gc-messages.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
 import { inspectedVault } from './choose-vault.ts';
+import { failedJson, failedText } from './failed-work.ts';
 import { type CollectorOptions, withCollector, withExample, withJson } from './options.ts';
 
 interface GcOptions extends CollectorOptions {
@@ -32,7 +33,8 @@ export function registerGc(program: Command, context: CommandContext): void {
     const output = outputOf(context, options, 'reads');
     const vault = await inspectedVault(context, options);
     const answer = await vault.gc.status();
-    await output.result({ vault: vault.info.name, ...answer }, statusText(answer));
+    const failed = failedJson(answer.failed);
+    await output.result({ vault: vault.info.name, ...answer, failed }, statusText(answer));
   });
 
   const run = gc
@@ -173,7 +175,7 @@ function waitText({ history, reason, lastSeenMs }: GcWait): string {
   return `${printable(history)}, which ${reason} (${seen})`;
 }
 
-function statusText({ paused, running, packBytes, deadBytes, lineages }: GcStatus): string {
+function statusText({ paused, running, packBytes, deadBytes, failed, lineages }: GcStatus): string {
   const how = paused ? 'paused: aliquot gc resume' : running ? 'running' : 'not running';
   const lines = lineages.map(({ agent, isAnnounced, droppedVersions, droppedBytes, waits }) => {
     const what = `${printable(agent)}: ${formatCounted(droppedVersions, 'version')} dropped, up to ${formatBytes(droppedBytes)}`;
@@ -186,5 +188,6 @@ function statusText({ paused, running, packBytes, deadBytes, lineages }: GcStatu
     ].join('\n');
   });
   const space = `${formatBytes(deadBytes)} of ${formatBytes(packBytes)} in packs are dead`;
-  return [`Collection is ${how}; ${space}.`, ...lines].join('\n');
+  const last = failed === undefined ? [] : [failedText('The last collection', failed)];
+  return [`Collection is ${how}; ${space}.`, ...last, ...lines].join('\n');
 }

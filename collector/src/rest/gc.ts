@@ -8,12 +8,13 @@ import {
   gcRequest,
 } from '../api/gc-messages.ts';
 import { RestError } from '../api/rest-error.ts';
+import type { StoreErrorCode } from '../store/errors.ts';
 import type { CollectStep, SweepWait } from '../store/vault-records.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { clockDoubt } from './clock.ts';
 import type { RestContext } from './context.ts';
 
-type Collected = VaultWith<'data' | 'descriptor' | 'register' | 'sweep'>;
+type Collected = VaultWith<'data' | 'descriptor' | 'maintenance' | 'register' | 'sweep'>;
 
 /** Whoever listens hears something so often: a long step is no silence. */
 const HEARTBEAT_MS = 10_000;
@@ -24,6 +25,7 @@ export async function gcAnswer(vault: Collected): Promise<GcStatus> {
   const { isPaused, isRunning, lineages } = vault.sweep.status();
   return {
     ...{ paused: isPaused, running: isRunning, packBytes: bytes, deadBytes },
+    failed: vault.maintenance.failed('collection'),
     lineages: lineages.map(({ agent, progress, waits }) => ({
       agent,
       isAnnounced: progress.announced > progress.swept,
@@ -66,9 +68,9 @@ export async function* gcRecords(
   const doubt = dryRun ? undefined : clockDoubt(context);
   if (doubt !== undefined) throw doubt;
   let isGone = false;
-  const steps = vault.sweep.collect({
-    ...{ nowMs: context.clock.nowMs(), dryRun, all, isStopped: () => isGone },
-  });
+  const nowMs = context.clock.nowMs();
+  const steps = vault.sweep.collect({ ...{ nowMs, dryRun, all, isStopped: () => isGone } });
+  const ending = new Ending(vault, nowMs);
   try {
     for (;;) {
       const next = steps.next();
@@ -76,6 +78,7 @@ export async function* gcRecords(
       const { value, done } = await next;
       if (done === true || value === undefined) return;
       logStep(context, vault, value, dryRun);
+      if (!dryRun) ending.take(value);
       yield encoded(recordOf(vault, value));
     }
   } finally {
@@ -92,8 +95,53 @@ export async function collectByItself(
 ): Promise<void> {
   const doubt = clockDoubt(context);
   if (doubt !== undefined) throw doubt;
-  const options = { nowMs: context.clock.nowMs(), isStopped };
-  for await (const step of vault.sweep.collect(options)) logStep(context, vault, step, false);
+  const nowMs = context.clock.nowMs();
+  const ending = new Ending(vault, nowMs);
+  for await (const step of vault.sweep.collect({ nowMs, isStopped })) {
+    logStep(context, vault, step, false);
+    ending.take(step);
+  }
+}
+
+/** Notes at the end of a collection whether it has done all that it could. */
+class Ending {
+  readonly #vault: Collected;
+  readonly #nowMs: number;
+  readonly #left: { readonly code: StoreErrorCode; readonly message: string }[] = [];
+
+  constructor(vault: Collected, nowMs: number) {
+    this.#vault = vault;
+    this.#nowMs = nowMs;
+  }
+
+  take(step: CollectStep): void {
+    switch (step.type) {
+      case 'dropped':
+        if (step.heldBy !== undefined)
+          this.#left.push({ code: 'STORE_RETENTION_HELD', message: step.heldBy });
+        return;
+      case 'lineage': {
+        const { agent, outcome } = step;
+        if (outcome.type !== 'unreadable') return;
+        const message = `nothing of ${agent} is swept, because ${outcome.what}`;
+        this.#left.push({ code: 'STORE_DAMAGED', message });
+        return;
+      }
+      case 'rewritten':
+        for (const { pack, why } of step.report.kept)
+          this.#left.push({ code: 'STORE_DAMAGED', message: `pack ${pack} stays: ${why}` });
+        this.#end();
+    }
+  }
+
+  #end(): void {
+    const [first, ...more] = this.#left;
+    const others = more.length === 0 ? '' : ` (and ${more.length} more: aliquot gc run)`;
+    this.#vault.maintenance.ended(
+      'collection',
+      first && { atMs: this.#nowMs, code: first.code, message: `${first.message}${others}` },
+    );
+  }
 }
 
 /** Whether something has come before the next heartbeat is due. */

@@ -83,7 +83,7 @@ export function retentionRoutes(of: OperatorRoutes): void {
 
 function retentionInfo(
   context: RestContext,
-  vault: VaultWith<'desk' | 'retention'>,
+  vault: VaultWith<'desk' | 'maintenance' | 'retention'>,
 ): RetentionInfo {
   const policies = vault.desk.policies();
   const rules = policies.at(-1)?.rules ?? [];
@@ -91,6 +91,7 @@ function retentionInfo(
     atMs: context.clock.nowMs(),
     rulesSince: rules.length === 0 ? undefined : rulesUnchangedSince(policies),
     held: clockDoubt(context)?.message,
+    failed: vault.maintenance.failed('retention'),
     runs: vault.retention.runs().map(runInfoOf),
   };
 }
@@ -98,13 +99,14 @@ function retentionInfo(
 /** Nothing begins while nobody knows what time it is. */
 export async function runRetention(
   context: Pick<RestContext, 'clock' | 'health' | 'log'>,
-  vault: VaultWith<'descriptor' | 'retention'>,
+  vault: VaultWith<'descriptor' | 'maintenance' | 'retention'>,
 ): Promise<RunAnswer> {
   const doubt = clockDoubt(context);
   if (doubt !== undefined) throw doubt;
   const outcome = await vault.retention.run(context.clock.nowMs());
   const { type, run, isMore, figures } = outcome;
   tellRun(context, vault, outcome);
+  vault.maintenance.ended('retention', undefined);
   return { type, run: run && runInfoOf(run), isMore, figures: figuresOf(figures) };
 }
 

@@ -1,11 +1,13 @@
 import { AliquotError } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { errnoOf } from '@aliquot/shared/durable/system-errors';
 import { endWith } from '@aliquot/shared/durable/unexpected';
 import type { Timers } from '@aliquot/shared/ports';
 import { schedule } from 'node-cron';
 import type { RestContext } from '../rest/context.ts';
 import { collectByItself } from '../rest/gc.ts';
 import { runRetention } from '../rest/retention.ts';
+import type { OwnWork } from '../store/catalog/failed-works.ts';
 import type { VaultStore } from '../store/vault-store.ts';
 import type { MaintenancePlan } from './maintenance-file.ts';
 
@@ -51,7 +53,8 @@ async function collectAll(works: Works, stopping: AbortSignal): Promise<void> {
     try {
       await collectByItself(works, vault, () => stopping.aborted);
     } catch (error) {
-      told(works, vault, stopping, error, 'a collection failed, and goes on with the next one');
+      const says = 'a collection failed, and goes on with the next one';
+      noteFailed(works, { vault, work: 'collection', says }, stopping, error);
     }
   }
 }
@@ -74,21 +77,31 @@ async function runVault(works: Works, vault: VaultStore, stopping: AbortSignal):
     }
   } catch (error) {
     const says = 'a run of retention failed, and is made again with the next one';
-    told(works, vault, stopping, error, says);
+    noteFailed(works, { vault, work: 'retention', says }, stopping, error);
   }
 }
 
-/** Tells of what failed. Throws what nobody foresaw. */
-function told(
-  works: Works,
-  vault: VaultStore,
+interface Failing {
+  readonly vault: VaultStore;
+  readonly work: OwnWork;
+  readonly says: string;
+}
+
+/**
+ * Tells of what failed, here and wherever somebody looks (P6), until it comes to a good end. Throws
+ * what nobody foresaw.
+ */
+function noteFailed(
+  { clock, log }: Works,
+  { vault, work, says }: Failing,
   stopping: AbortSignal,
   error: unknown,
-  says: string,
 ): void {
   endWith(error);
   if (stopping.aborted) return;
-  const code = error instanceof AliquotError ? error.code : undefined;
+  const code = error instanceof AliquotError ? error.code : errnoOf(error);
   const why = error instanceof Error ? error.message : String(error);
-  works.log.error({ vault: hex(vault.descriptor.vaultId), code, why }, says);
+  log.error({ vault: hex(vault.descriptor.vaultId), code, why }, says);
+  if (code === 'STORE_CLOSED') return;
+  vault.maintenance.ended(work, { atMs: clock.nowMs(), code: code ?? 'unknown', message: why });
 }

@@ -6,6 +6,7 @@ import { deskOf } from './faces/desk.ts';
 import { holdsOf } from './faces/holds.ts';
 import { intakeOf } from './faces/intake.ts';
 import { logOf } from './faces/log.ts';
+import { maintenanceOf } from './faces/maintenance.ts';
 import { figuresOf, readingOf } from './faces/reading.ts';
 import { eventsOf, registerOf } from './faces/register.ts';
 import { retentionOf } from './faces/retention.ts';
@@ -17,7 +18,7 @@ import { diskMedia, type VaultMedia } from './vault/media.ts';
 import { Reserve } from './vault/reserve.ts';
 import { Turns } from './vault/turns.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
-import type { VaultData, VaultSweep } from './vault-collection.ts';
+import type { VaultData, VaultMaintenance, VaultSweep } from './vault-collection.ts';
 import type { VaultRetention } from './vault-retention.ts';
 import type {
   VaultDesk,
@@ -46,6 +47,7 @@ export class StoredVault implements VaultStore {
   readonly holds: VaultHolds;
   readonly sweep: VaultSweep;
   readonly retention: VaultRetention;
+  readonly maintenance: VaultMaintenance;
   readonly log: VaultLog;
   readonly reading: VaultReading;
   readonly figures: VaultFigures;
@@ -67,6 +69,7 @@ export class StoredVault implements VaultStore {
     this.data = dataOf(parts);
     this.sweep = sweepOf(parts, this.data);
     this.retention = retentionOf(parts);
+    this.maintenance = maintenanceOf(parts);
     this.log = logOf(parts);
     this.reading = readingOf(parts);
     this.figures = figuresOf(parts);

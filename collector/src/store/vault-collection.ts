@@ -1,4 +1,5 @@
 import type { AgentId, ChainId, LineageId, StoredDropped } from '@aliquot/proto';
+import type { FailedWork, OwnWork } from './catalog/failed-works.ts';
 import type {
   CollectOptions,
   CollectStatus,
@@ -73,6 +74,15 @@ export interface VaultSweep {
       readonly isStopped?: () => boolean;
     },
   ): Promise<SweepOutcome>;
+}
+
+/** What a collector does by itself, and how that went the last time. */
+export interface VaultMaintenance {
+  /** How it failed; undefined: it came to a good end, or was never tried. Kept over starts. */
+  failed(work: OwnWork): FailedWork | undefined;
+
+  /** Notes how it came to its end: without a failure, well. The note may be lost. */
+  ended(work: OwnWork, failure: Omit<FailedWork, 'sinceMs'> | undefined): void;
 }
 
 /** The bytes of a vault, as collection sees them. */

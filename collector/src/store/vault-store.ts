@@ -18,7 +18,7 @@ import type { LogTimes } from '@aliquot/shared/log/log-times';
 import type { SetPolicy } from '../retention/ruling.ts';
 import type { AgentDesk, AgentSaid } from './catalog/desk.ts';
 import type { HoldRow } from './catalog/hold-row.ts';
-import type { VaultData, VaultSweep } from './vault-collection.ts';
+import type { VaultData, VaultMaintenance, VaultSweep } from './vault-collection.ts';
 import type {
   AgentRecord,
   BranchRecord,
@@ -80,6 +80,7 @@ export interface VaultStore {
   readonly holds: VaultHolds;
   readonly sweep: VaultSweep;
   readonly retention: VaultRetention;
+  readonly maintenance: VaultMaintenance;
   readonly log: VaultLog;
   readonly reading: VaultReading;
   readonly figures: VaultFigures;

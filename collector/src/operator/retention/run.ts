@@ -9,6 +9,7 @@ import { type CommandContext, outputOf } from '../../cli/context.ts';
 import { inspectedVault } from '../choose-vault.ts';
 import { CollectorClient } from '../client/collector-client.ts';
 import type { VaultClient } from '../client/vault-client.ts';
+import { failedJson, failedText } from '../failed-work.ts';
 import { provedVault } from '../open-vault.ts';
 import { type ByOptions, openSigner } from '../operator-key.ts';
 import { type CollectorOptions, endpointOf } from '../options.ts';
@@ -36,6 +37,7 @@ export async function retentionStatus(
       vault: vault.info.name,
       rulesSince: info.rulesSince ?? null,
       held: info.held ?? null,
+      failed: failedJson(info.failed),
       waits: waiting(info)?.run ?? null,
     },
     statusText(info),
@@ -53,7 +55,7 @@ function isWaiting({ brakes, approvedAtMs }: RunInfo): boolean {
 }
 
 function statusText(info: RetentionInfo): string {
-  const { rulesSince, held, runs, atMs } = info;
+  const { rulesSince, held, failed, runs, atMs } = info;
   const shown = runs.slice(-MOST_SHOWN);
   const waits = waiting(info);
   return [
@@ -61,6 +63,7 @@ function statusText(info: RetentionInfo): string {
       ? 'No rules are set: everything stays.'
       : `The rules of policy ${rulesSince} are in force.`,
     ...(held === undefined ? [] : [`No run begins: ${held}`]),
+    ...(failed === undefined ? [] : [failedText('The last run', failed)]),
     ...(runs.length === 0 ? ['Nothing has expired yet.'] : []),
     ...(shown.length < runs.length
       ? [`${runs.length - shown.length} earlier runs; --json has all.`]

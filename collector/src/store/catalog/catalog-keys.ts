@@ -74,6 +74,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `~q` leaf index u64 | `LoggedCorrection`: one that the times in this catalog follow |
  * | `~l` | (empty) items are lacking that agents have uploaded: each answer looks whether it is held |
  * | `~c` | (empty) collection is paused |
+ * | `~k` work u8 | `FailedWork`: what the collector does by itself, and failed the last time |
  * | `~z` history u32, id of a file or result, leaf u48, slot u16 | `DroppedNote`: a version that was dropped |
  * | `~f` | (empty) places are being forgotten, because a pack is gone |
  * | `~g` agent id, chain id | epoch u64 of the sweep that it answered, log epoch u32 in which it did |
@@ -205,6 +206,7 @@ export const keys = {
   lacking: letter('~l').finish(),
   forgetting: letter('~f').finish(),
   gcPaused: letter('~c').finish(),
+  failedWork: (work: number) => letter('~k').u8(work).finish(),
   droppedVersion: (history: number, id: Uint8Array, leafIndex: number, slot: number) =>
     letter('~z').u32(history).fixed(id).fixed(u48(leafIndex)).u16(slot).finish(),
   gcLearned: (agent: AgentId, chain: ChainId) => letter('~g').fixed(agent).fixed(chain).finish(),

@@ -30,6 +30,7 @@ import {
 import type { CatalogStore } from './catalog-store.ts';
 import { correctionsIn } from './corrections.ts';
 import { Desk } from './desk.ts';
+import { FailedWorks } from './failed-works.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { SetHolds } from './holds.ts';
@@ -128,9 +129,12 @@ export class Registry {
   /** Whether somebody has paused collection. */
   isGcPaused = false;
 
+  readonly failedWorks = new FailedWorks();
+
   /** Reads what is noted of agents: again, when they were not known at a load. */
   async readNotes(catalog: CatalogStore): Promise<void> {
     this.isGcPaused = (await catalog.get(keys.gcPaused)) !== undefined;
+    await this.failedWorks.load(catalog);
     for await (const [key, value] of catalog.scan(ranges.gcLearned))
       this.#setLearned(readKey.noteAgent(key), readKey.noteChain(key), {
         ...read.learned(value),
