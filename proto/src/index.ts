@@ -55,6 +55,7 @@ export {
 export * from './door/records.ts';
 export { isReleaseFile, isReleaseVersion } from './door/release.ts';
 export { decodeRetentionRules, encodeRetentionRules } from './door/retention.ts';
+export { decodeRowFacts, encodeRowFacts } from './door/row-facts.ts';
 export * from './door/session.ts';
 export * from './door/slab.ts';
 export * from './errors.ts';

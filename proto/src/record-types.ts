@@ -6,12 +6,22 @@ import type { ChunkId, LineageId, Signed, VaultId } from './types.ts';
 
 /**
  * An accepted commit in the collector's journal: bytes as received, its leaf of the log, and the
- * receipt that was sent.
+ * receipt that was sent. Of a thinned one (`facts` are there) the commit is what is left of it.
  */
 export interface StoredCommit {
   readonly commit: Uint8Array;
   readonly leaf: Uint8Array;
   readonly receipt: Signed;
+  /** By rising block; none of a commit that is whole. */
+  readonly facts?: readonly BlockFacts[] | undefined;
+}
+
+/** What a replay needs of the rows that are not left in a block of a thinned commit. */
+export interface BlockFacts {
+  /** Its number in the commit, from 0 on. */
+  readonly block: number;
+  /** `encodeRowFacts` of them. */
+  readonly rows: Uint8Array;
 }
 
 /** An audit event in the collector's journal with its leaf of the log. */

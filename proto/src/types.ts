@@ -240,9 +240,17 @@ export interface Wrap {
   readonly box: Uint8Array;
 }
 
+/** What a block was that no commit holds any more, because every row of it was dropped. */
+export interface GoneBlock {
+  /** How many rows it had. */
+  readonly rows: number;
+  /** The hash over its clear rows, which the commit's header covers. */
+  readonly rowsHash: Uint8Array;
+}
+
 /** A block as a commit holds it. */
 export interface CommitBlock {
-  /** The encoded `VersionBlock`. */
+  /** The encoded `VersionBlock`; empty, as the boxes are, where the block is gone. */
   readonly block: Uint8Array;
   /** Merkle root over its rows' leaves. */
   readonly root: Uint8Array;
@@ -250,9 +258,12 @@ export interface CommitBlock {
   readonly listBox: Uint8Array;
   readonly readBox: Uint8Array;
   /**
-   * Where rows were purged: the digest by which the commit's signature covers what it was before.
+   * Where rows were purged, or the block is gone: the digest by which the commit's signature covers
+   * what it was before.
    */
   readonly formerDigest: Uint8Array | undefined;
+  /** Where nothing of it is left. */
+  readonly gone?: GoneBlock | undefined;
 }
 
 /**

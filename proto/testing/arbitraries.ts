@@ -233,13 +233,27 @@ const marks = fc
     return new Uint8Array(bytes.buffer);
   });
 
-const commitBlock = fc.record<proto.CommitBlock>({
+const heldBlock = fc.record<proto.CommitBlock>({
   block: upTo(1, 100),
   root: hash,
   listBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
   readBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
   formerDigest: maybe(hash),
+  gone: fc.constant(undefined),
 });
+const nothing = fc.constant(new Uint8Array(0));
+const goneBlock = fc.record<proto.CommitBlock>({
+  ...{ block: nothing, root: hash, listBox: nothing, readBox: nothing, formerDigest: hash },
+  gone: fc.record({ rows: fc.integer({ min: 1, max: proto.MAX_BLOCK_ROWS }), rowsHash: hash }),
+});
+const commitBlock = fc.oneof({ weight: 3, arbitrary: heldBlock }, goneBlock);
+
+const blockFacts = fc
+  .uniqueArray(fc.nat(proto.MAX_COMMIT_BLOCKS - 1), { minLength: 1, maxLength: 4 })
+  .chain((blocks) => {
+    const rising = [...blocks].sort((a, b) => a - b);
+    return fc.tuple(...rising.map((block) => upTo(1, 60).map((rows) => ({ block, rows }))));
+  });
 
 const signedCommit = fc
   .record({
@@ -1213,7 +1227,10 @@ export const doors: Readonly<Record<string, Door>> = {
   StoredCommit: door(
     proto.encodeStoredCommit,
     proto.decodeStoredCommit,
-    fc.record<proto.StoredCommit>({ commit: upTo(1, 200), leaf: upTo(1, 60), receipt: signed }),
+    fc.record<proto.StoredCommit>({
+      ...{ commit: upTo(1, 200), leaf: upTo(1, 60), receipt: signed },
+      facts: maybe(blockFacts),
+    }),
   ),
   StoredEvent: door(
     proto.encodeStoredEvent,

@@ -182,7 +182,7 @@ function slabIn(reader: ColumnReader): BlockSlab {
   return { id, epoch, keyedSingly: folded % 2 === 1 };
 }
 
-function checkKind(reader: ColumnReader, byte: number): void {
+export function checkKind(reader: ColumnReader, byte: number): void {
   const kind = rowKinds[byte & 7];
   if (kind === undefined)
     throw reader.unknown(`has a row of the kind ${byte & 7}, which is unknown`);
@@ -200,7 +200,7 @@ function checkKind(reader: ColumnReader, byte: number): void {
 }
 
 /** Tables stand in the order of their first use, and nothing in them is unused. */
-function checkUse(
+export function checkUse(
   reader: ColumnReader,
   column: Uint8Array | Int16Array,
   length: number,
@@ -222,21 +222,25 @@ function checkSources(reader: ColumnReader, sources: VersionBlock['sources']): v
   if (new Set(names).size !== names.length) throw reader.malformed('lists a source twice');
 }
 
-function checkDistinct(reader: ColumnReader, ids: readonly Uint8Array[], what: string): void {
+export function checkDistinct(
+  reader: ColumnReader,
+  ids: readonly Uint8Array[],
+  what: string,
+): void {
   if (ids.length < 2) return;
   const names = new Set(ids.map((id) => Buffer.from(id).toString('latin1')));
   if (names.size !== ids.length) throw reader.malformed(`has ${what}`);
 }
 
 /** A block is one state of each file: who writes two of them writes two blocks. */
-function checkIds(reader: ColumnReader, ids: Uint8Array): void {
+export function checkIds(reader: ColumnReader, ids: Uint8Array): void {
   const text = Buffer.from(ids.buffer, ids.byteOffset, ids.length).toString('latin1');
   const seen = new Set<string>();
   for (let at = 0; at < text.length; at += ID_BYTES) seen.add(text.slice(at, at + ID_BYTES));
   if (seen.size * ID_BYTES !== ids.length) throw reader.malformed('has two rows of one file');
 }
 
-function timesIn(reader: ColumnReader, rows: number): Float64Array {
+export function timesIn(reader: ColumnReader, rows: number): Float64Array {
   const times = new Float64Array(rows);
   let time = 0;
   for (let place = 0; place < rows; place += 1) {

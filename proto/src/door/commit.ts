@@ -3,6 +3,7 @@ import {
   BLOCK_KEY_BOX_BYTES,
   HASH_BYTES,
   MAX_BLOCK_BYTES,
+  MAX_BLOCK_ROWS,
   MAX_COMMIT_BLOCKS,
   MAX_COMMIT_BYTES,
   MAX_COMMIT_ENTRIES,
@@ -18,6 +19,7 @@ import type {
   ChainPoint,
   CommitBlock,
   CommitHeader,
+  GoneBlock,
   SignedCommit,
   Wrap,
   WrapPurpose,
@@ -120,16 +122,35 @@ export const { encode: encodeWrap, decode: decodeWrap } = codec<Wrap>('Wrap', v1
 
 /** The number of `lacking` in the schema; an index below 16,384 takes two bytes at most. */
 const LACKING_FIELD = 7;
-const blockBytes = view(1, MAX_BLOCK_BYTES);
-const keyBox = bytes(BLOCK_KEY_BOX_BYTES, BLOCK_KEY_BOX_BYTES);
+const keyBox = bytes(0, BLOCK_KEY_BOX_BYTES);
 
-const commitBlock: Field<CommitBlock> = object<CommitBlock>('CommitBlock', {
-  block: blockBytes,
-  root: hash,
-  listBox: keyBox,
-  readBox: keyBox,
-  formerDigest: optional(hash),
+const goneBlock: Field<GoneBlock> = object<GoneBlock>('GoneBlock', {
+  rows: uint(1, MAX_BLOCK_ROWS),
+  rowsHash: hash,
 });
+
+const commitBlock: Field<CommitBlock> = checked(
+  object<CommitBlock>('CommitBlock', {
+    block: view(0, MAX_BLOCK_BYTES),
+    root: hash,
+    listBox: keyBox,
+    readBox: keyBox,
+    formerDigest: optional(hash),
+    gone: optional(goneBlock),
+  }),
+  ({ block, listBox, readBox, formerDigest, gone }, label) => {
+    const boxes = [listBox, readBox];
+    const isWhole = block.length > 0 && boxes.every(({ length }) => length === BLOCK_KEY_BOX_BYTES);
+    const isGone =
+      block.length === 0 && boxes.every(({ length }) => length === 0) && formerDigest !== undefined;
+    if (gone === undefined ? !isWhole : !isGone)
+      throw refusal(
+        'FORMAT_MALFORMED',
+        label,
+        'must have a block with its two boxes, or say what it was that is gone',
+      );
+  },
+);
 
 /**
  * A commit as it travels and rests. The blocks' bytes lie over the decoded buffer (they are most of

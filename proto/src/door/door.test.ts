@@ -108,6 +108,7 @@ describe('the doors', () => {
       'decodeBlock',
       'decodeBlockList',
       'decodeBlockRead',
+      'decodeRowFacts',
     ];
     const exported = Object.keys(index).filter(
       (key) => key.startsWith('decode') && !layouts.includes(key),

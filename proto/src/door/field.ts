@@ -120,10 +120,11 @@ export function union<T extends { readonly type: string }>(
   };
 }
 
-/** A nested message or a byte string that may be absent. */
+/** A nested message, a byte string or a list that may be absent. */
 export function optional<T>(field: Field<T>): Field<T | undefined> {
-  const absent = (wire: unknown): boolean =>
-    wire === undefined || wire === null || (wire instanceof Uint8Array && wire.length === 0);
+  const isEmpty = (wire: unknown): boolean =>
+    (wire instanceof Uint8Array || Array.isArray(wire)) && wire.length === 0;
+  const absent = (wire: unknown): boolean => wire === undefined || wire === null || isEmpty(wire);
   return {
     read: (wire, label) => (absent(wire) ? undefined : field.read(wire, label)),
     write: (value, label) => (value === undefined ? undefined : field.write(value, label)),

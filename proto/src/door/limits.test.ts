@@ -57,6 +57,12 @@ const blockOf = (bytes: number): proto.CommitBlock => ({
   readBox: filled(proto.BLOCK_KEY_BOX_BYTES),
   formerDigest: undefined,
 });
+const gone = { rows: 1, rowsHash: filled(32) };
+const goneBlock: proto.CommitBlock = {
+  ...{ block: filled(0), root: filled(32), listBox: filled(0), readBox: filled(0) },
+  ...{ formerDigest: filled(32), gone },
+};
+const storedCommit = sample<proto.StoredCommit>('StoredCommit');
 const wrap = sample<proto.Wrap>('Wrap');
 const anyRule: proto.RetentionRule = {
   match: { classes: undefined, agents: undefined, sources: undefined },
@@ -248,6 +254,25 @@ const upper: readonly (readonly [
     proto.MAX_VERSION_NUMBER,
     (n) => proto.encodeCommitHeader({ ...header, chunkerVersion: n }),
     proto.decodeCommitHeader,
+  ],
+  [
+    'blocks of a thinned commit with facts',
+    proto.MAX_COMMIT_BLOCKS,
+    (n) => {
+      const facts = Array.from({ length: n }, (_, block) => ({ block, rows: filled(1) }));
+      return proto.encodeStoredCommit({ ...storedCommit, facts });
+    },
+    proto.decodeStoredCommit,
+  ],
+  [
+    'rows of a block that is gone',
+    proto.MAX_BLOCK_ROWS,
+    (n) =>
+      proto.encodeSignedCommit({
+        ...commit,
+        blocks: [{ ...goneBlock, gone: { rows: n, rowsHash: filled(32) } }],
+      }),
+    proto.decodeSignedCommit,
   ],
   [
     'blocks of a commit',
@@ -760,6 +785,41 @@ describe('rules between fields', () => {
     [
       'a purged commit with entries',
       () => proto.encodeSignedCommit({ ...commit, headerOnly: true }),
+    ],
+    [
+      'a block that is gone and there',
+      () => proto.encodeSignedCommit({ ...commit, blocks: [{ ...blockOf(3), gone }] }),
+    ],
+    [
+      'a block without its boxes',
+      () =>
+        proto.encodeSignedCommit({
+          ...commit,
+          blocks: [{ ...blockOf(3), listBox: filled(0), readBox: filled(0) }],
+        }),
+    ],
+    [
+      'a block that is gone and says not what was signed',
+      () =>
+        proto.encodeSignedCommit({
+          ...commit,
+          blocks: [{ ...goneBlock, formerDigest: undefined }],
+        }),
+    ],
+    [
+      'a block that is gone with nothing said of it',
+      () => proto.encodeSignedCommit({ ...commit, blocks: [{ ...goneBlock, gone: undefined }] }),
+    ],
+    [
+      'facts of blocks out of order',
+      () =>
+        proto.encodeStoredCommit({
+          ...storedCommit,
+          facts: [
+            { block: 1, rows: filled(3) },
+            { block: 1, rows: filled(3) },
+          ],
+        }),
     ],
     ['a commit without entries', () => proto.encodeSignedCommit({ ...commit, blocks: [] })],
     [

@@ -5,7 +5,9 @@
 import {
   HASH_BYTES,
   MAX_AGENT_NAME_CHARS,
+  MAX_BLOCK_BYTES,
   MAX_CHUNK_PLAIN_BYTES,
+  MAX_COMMIT_BLOCKS,
   MAX_COMMIT_BYTES,
   MAX_COMMIT_ENTRIES,
   MAX_COMMIT_HEADER_BYTES,
@@ -20,6 +22,7 @@ import {
   MAX_UPLOAD_IDS,
 } from '../limits.ts';
 import type {
+  BlockFacts,
   HistoryCommit,
   LeafSlots,
   StateRecord,
@@ -33,7 +36,7 @@ import type {
 } from '../record-types.ts';
 import { codec } from './codec.ts';
 import { signed } from './common.ts';
-import { checked, list, object, optional, refusal } from './field.ts';
+import { checked, type Field, list, object, optional, refusal } from './field.ts';
 import { v1 } from './generated.ts';
 import {
   AGENT_NAME,
@@ -57,16 +60,33 @@ import {
 
 const leaf = bytes(1, MAX_LOG_LEAF_BYTES);
 
-/** An accepted commit in the journal. `commit` is a view over the input. */
+const blockFacts: Field<BlockFacts> = object<BlockFacts>('BlockFacts', {
+  block: uint(0, MAX_COMMIT_BLOCKS - 1),
+  rows: view(1, MAX_BLOCK_BYTES),
+});
+
+/** An accepted commit in the journal. `commit` and facts are views over the input. */
 export const { encode: encodeStoredCommit, decode: decodeStoredCommit } = codec<StoredCommit>(
   'StoredCommit',
   v1.StoredCommit,
-  object<StoredCommit>(
-    'StoredCommit',
-    { commit: view(1, MAX_COMMIT_BYTES), leaf, receipt: signed },
-    { impliedVersion: true },
+  checked(
+    object<StoredCommit>(
+      'StoredCommit',
+      {
+        commit: view(1, MAX_COMMIT_BYTES),
+        leaf,
+        receipt: signed,
+        facts: optional(list(blockFacts, 0, MAX_COMMIT_BLOCKS)),
+      },
+      { impliedVersion: true },
+    ),
+    ({ facts = [] }, label) => {
+      for (const [at, { block }] of facts.entries())
+        if (block <= (facts[at - 1]?.block ?? -1))
+          throw refusal('FORMAT_MALFORMED', label, 'is not in rising order');
+    },
   ),
-  { maxBytes: MAX_RECORD_BYTES },
+  { maxBytes: MAX_RECORD_BYTES, maxFields: MAX_COMMIT_BLOCKS + 4 },
 );
 
 /** An audit event in the journal. */

@@ -217,7 +217,11 @@ export function bytes(min: number, max: number): Field<Uint8Array> {
  */
 export function view(min: number, max: number): Field<Uint8Array> {
   return {
-    read: (wire, label) => between(wire, label, min, max),
+    read: (wire, label) => {
+      const bytes = between(wire, label, min, max);
+      // The input's default value is an empty Buffer.
+      return bytes.length === 0 ? new Uint8Array(0) : bytes;
+    },
     write: (value, label) => between(value, label, min, max),
   };
 }

@@ -20,6 +20,7 @@ import type { Random } from '../ports.ts';
 import { blockRowsHash } from './block-open.ts';
 import type { SealedBlock } from './block-seal.ts';
 import { CommitError } from './errors.ts';
+import { blockDigest } from './gone-rows.ts';
 import {
   type CommitRecipient,
   hasWrapsFor,
@@ -37,7 +38,6 @@ export { commitHash } from './rows.ts';
 
 const COMMIT = 'aliquot/v1/commit';
 const WRAPS_HASH = 'aliquot/v1/commit-wraps';
-const BLOCK_DIGEST = 'aliquot/v1/commit-block';
 const BLOCKS_HASH = 'aliquot/v1/commit-blocks';
 const ROWS_HASH = 'aliquot/v1/commit-rows';
 const HASH_BYTES = 32;
@@ -262,7 +262,7 @@ function checkFirstSubmission(
 
 /**
  * Blocks are the ones that were signed, byte for byte; those of which rows were purged prove what
- * of them stands in clear. So must those that come first: with another hash over its rows, a commit
+ * of them stands in clear, and those that are gone what they were. So must those that come first: with another hash over its rows, a commit
  * would be none any more as soon as one of them is purged. Takes blocks apart, so that whoever has
  * a verified commit need not expect that a row of it is none.
  */
@@ -288,17 +288,14 @@ function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): 
   }
 }
 
-/** Every byte of the blocks with their boxes, where a purge has not put others in their place. */
+/** Every byte of the blocks with their boxes, where others, or none, are not in their place. */
 function blocksHash(blocks: readonly CommitBlock[]): Uint8Array {
-  const digests = blocks.map(
-    ({ block, listBox, readBox, formerDigest }) =>
-      formerDigest ?? sha256(labelled(BLOCK_DIGEST), listBox, readBox, block),
-  );
-  return sha256(labelled(BLOCKS_HASH), ...digests);
+  return sha256(labelled(BLOCKS_HASH), ...blocks.map(blockDigest));
 }
 
 function rowsHashOf(blocks: readonly HeldBlock[]): Uint8Array {
-  return sha256(labelled(ROWS_HASH), ...blocks.map(({ rows }) => blockRowsHash(rows)));
+  const hashes = blocks.map(({ rows, gone }) => gone?.rowsHash ?? blockRowsHash(rows));
+  return sha256(labelled(ROWS_HASH), ...hashes);
 }
 
 /** Labelled SHA-256 over the encoded wraps, each behind its length. */

@@ -1,4 +1,5 @@
 import {
+  type BlockFacts,
   type BlockRow,
   blockRow,
   type CommitBlock,
@@ -15,6 +16,7 @@ import {
   type Wrap,
 } from '@aliquot/proto';
 import { labelled, sha256 } from '../crypto/primitives.ts';
+import { noRowsOf, withFacts } from './gone-rows.ts';
 import { blockMarks, summaryOf } from './summary.ts';
 
 const COMMIT_HASH = 'aliquot/v1/commit-hash';
@@ -52,16 +54,19 @@ export interface HeldBlock extends CommitBlock {
 export class CommitRows {
   readonly #commit: Pick<SignedCommit, 'blocks' | 'lacking'>;
   readonly #lacking: ReadonlySet<number>;
+  readonly #facts: readonly BlockFacts[];
   #held: readonly HeldBlock[] | undefined;
 
-  constructor(commit: Pick<SignedCommit, 'blocks' | 'lacking'>) {
+  /** @param facts of rows that are not left, to be gone through like those that are. */
+  constructor(commit: Pick<SignedCommit, 'blocks' | 'lacking'>, facts: readonly BlockFacts[] = []) {
     this.#commit = commit;
     this.#lacking = new Set(commit.lacking);
+    this.#facts = facts;
   }
 
   /** The blocks in their order. @throws FormatError */
   get blocks(): readonly HeldBlock[] {
-    this.#held ??= heldBlocks(this.#commit.blocks);
+    this.#held ??= withFacts(heldBlocks(this.#commit.blocks), this.#facts);
     return this.#held;
   }
 
@@ -71,10 +76,10 @@ export class CommitRows {
     return last === undefined ? 0 : last.from + last.rows.count;
   }
 
-  /** How many are purged or lost. @throws FormatError */
+  /** How many are purged, gone or lost. @throws FormatError */
   get lacking(): number {
-    const purged = this.blocks.reduce((sum, { rows }) => sum + rows.purged.length, 0);
-    return purged + this.#lacking.size;
+    const gone = this.blocks.reduce((sum, { rows }) => sum + rows.count - rows.numbers.length, 0);
+    return gone + this.#lacking.size;
   }
 
   /**
@@ -88,7 +93,7 @@ export class CommitRows {
   /** The same as it was signed: rows of lost versions stand in their blocks. */
   get asSigned(): CommitRows {
     const { blocks } = this.#commit;
-    return this.#lacking.size === 0 ? this : new CommitRows({ blocks, lacking: [] });
+    return this.#lacking.size === 0 ? this : new CommitRows({ blocks, lacking: [] }, this.#facts);
   }
 
   /** Undefined when it was purged, is lost, never was, or is a result's. @throws FormatError */
@@ -152,7 +157,7 @@ export class CommitRows {
 function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
   let from = 0;
   return blocks.map((block) => {
-    const rows = decodeBlock(block.block);
+    const rows = block.gone === undefined ? decodeBlock(block.block) : noRowsOf(block.gone);
     if (rows.isPurged !== (block.formerDigest !== undefined))
       throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
     const held = { ...block, rows, from };
@@ -194,13 +199,14 @@ export interface ReadCommit {
 /**
  * A commit from the own store or chain log, or one whose word is only a hint: nothing is verified.
  *
+ * @param facts of rows that are not left in it, where they are to be gone through as well.
  * @throws FormatError
  */
-export function readCommit(bytes: Uint8Array): ReadCommit {
+export function readCommit(bytes: Uint8Array, facts: readonly BlockFacts[] = []): ReadCommit {
   const commit = decodeSignedCommit(bytes);
   const { wraps } = commit;
   const header = decodeCommitHeader(commit.header);
-  const rows = new CommitRows(commit);
+  const rows = new CommitRows(commit, facts);
   const lostVersions = lostIn(commit, header);
   return { header, hash: commitHash(commit.header), wraps, rows, lostVersions };
 }

@@ -413,6 +413,19 @@ const blockTargets: readonly FuzzTarget[] = [
     },
   },
   {
+    name: 'proto-BlockFacts',
+    seeds: () => {
+      const { block } = openedBlock;
+      return [true, false].map((all) =>
+        proto.encodeRowFacts(block, [...block.kinds.keys()], () => all),
+      );
+    },
+    run: (bytes) => {
+      const facts = proto.decodeRowFacts(bytes);
+      proto.encodeRowFacts(facts, [...facts.kinds.keys()], () => true);
+    },
+  },
+  {
     // What a hostile maker may have sealed: it opens, and only then it is judged.
     name: 'proto-block-list',
     seeds: () => [plain(proto.encodeBlockList(oneOfEach()))],

@@ -1,4 +1,4 @@
-import { asChunkId, type ChunkId, MAX_SLAB_PIECES, type References } from '@aliquot/proto';
+import { asChunkId, type ChunkId, MAX_SLAB_PIECES, type References, rowKind } from '@aliquot/proto';
 import type { CommitRows } from '@aliquot/shared/commit/rows';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { ExactSum } from './exact-sum.ts';
@@ -36,7 +36,7 @@ export function contentsOf(rows: CommitRows, dropped: Uint8Array = NO_SLOTS): Na
   let ofBlock: NamedSlab[] = [];
   rows.each((columns, place, slot) => {
     if (columns !== block) [block, ofBlock] = [columns, []];
-    if (columns.resultRows.has(place) || isSet(dropped, slot)) return;
+    if (rowKind(columns, place) === 'result' || isSet(dropped, slot)) return;
     const size = columns.sizes[place] ?? 0;
     bytes.add(size);
     const list = columns.references.get(place);

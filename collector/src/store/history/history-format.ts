@@ -27,6 +27,7 @@ export const historyFormat: FileFormat<HistoryFileKind> = {
     expired: { code: 6, maxBytes: MAX_RECORD_BYTES },
     dropped: { code: 7, maxBytes: MAX_RECORD_BYTES },
     swept: { code: 8, maxBytes: MAX_RECORD_BYTES },
+    thinned: { code: 9, maxBytes: MAX_RECORD_BYTES },
     end: { code: 4, maxBytes: END_PAYLOAD_BYTES },
   },
   error: recordFault,

@@ -3,6 +3,8 @@ export type HistoryKind =
   | 'uploads'
   | 'references'
   | 'commit'
+  /** A commit of which blocks are gone or replaced. */
+  | 'thinned'
   | 'event'
   | 'expired'
   | 'dropped'

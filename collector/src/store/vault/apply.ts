@@ -291,7 +291,9 @@ async function applyVersions(
 
 function resultsIn(rows: CommitRows): ResultId[] {
   return rows.blocks.flatMap(({ rows: block }) =>
-    [...block.resultRows.keys()].map((place) => idAt(block, place) as ResultId),
+    [...block.kinds.keys()].flatMap((place) =>
+      rowKind(block, place) === 'result' ? [idAt(block, place) as ResultId] : [],
+    ),
   );
 }
 

@@ -12,7 +12,6 @@ import {
   encodeStoredSwept,
   encodeStoredUploads,
   type LineageId,
-  type Signed,
   type StoredCommit,
   type StoredDropped,
   type StoredExpired,
@@ -366,9 +365,7 @@ export class VaultCore {
     return leafRecord(this.history, this.catalog, leafIndex);
   }
 
-  async storedCommit(
-    leafIndex: number,
-  ): Promise<{ commit: Uint8Array; leaf: Uint8Array; receipt: Signed }> {
+  async storedCommit(leafIndex: number): Promise<StoredCommit> {
     return decodeStoredCommit((await this.leafRecord(leafIndex)).payload);
   }
 

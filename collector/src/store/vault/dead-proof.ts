@@ -50,6 +50,7 @@ function saysWhose(kind: HistoryKind): kind is SaysWhose {
       return true;
     // Which versions there are changes no set.
     case 'commit':
+    case 'thinned':
     case 'event':
     case 'expired':
     case 'dropped':

@@ -61,7 +61,8 @@ export async function sizeIn(
 type InRecord = Omit<NamedVersion, 'leafIndex'>;
 
 function inCommit(payload: Uint8Array): InRecord[] {
-  const { rows } = readCommit(decodeStoredCommit(payload).commit);
+  const { commit, facts } = decodeStoredCommit(payload);
+  const { rows } = readCommit(commit, facts);
   const all: InRecord[] = [];
   rows.each((block, place, slot) => {
     const id = block.ids.slice(place * ID_BYTES, (place + 1) * ID_BYTES);

@@ -86,7 +86,7 @@ export async function* historyCommits(
       continue;
     }
     const commit = decodeSignedCommit(stored.commit);
-    const rows = new CommitRows(commit);
+    const rows = new CommitRows(commit, stored.facts);
     const isWhole = !commit.headerOnly;
     const lossOf = commit.lossSignature && lossHash(commitHash(commit.header), commit.lacking);
     yield encodeHistoryCommit({

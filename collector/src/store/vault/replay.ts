@@ -101,6 +101,7 @@ async function replayRecord(
       case 'event':
         return await replayEvent(core, item, options);
       case 'commit':
+      case 'thinned':
         return await replayCommit(core, item, options);
     }
   } catch (error) {
@@ -145,6 +146,7 @@ async function replayBroken(
       break;
     }
     case 'commit':
+    case 'thinned':
       await replayBrokenCommit(core, item, options);
   }
   options.onUnfit?.({ type: 'record', where, why });
@@ -154,6 +156,7 @@ const wordsFor: Readonly<Record<HistoryItem['kind'], string>> = {
   uploads: 'uploads',
   references: 'references',
   commit: 'one commit',
+  thinned: 'one commit',
   event: 'one event',
   dropped: 'dropped versions',
   swept: 'swept items',
@@ -292,7 +295,7 @@ async function orPassedOver(
     const isUnfit =
       error instanceof FormatError || (error instanceof StoreError && error.code === 'STORE_UNFIT');
     if (!isUnfit) throw error;
-    if (item.kind === 'commit') {
+    if (item.kind === 'commit' || item.kind === 'thinned') {
       const change = new CatalogChange(core.catalog);
       await applyLeafOnly(change, 'commit', place);
       await core.commitChange(change, item.end);
@@ -352,7 +355,7 @@ async function enterCommit(
   receiptBody: ReceiptBody,
   leaf: LeafPlace,
 ): Promise<void> {
-  const { header, hash, rows, lostVersions } = readCommit(stored.commit);
+  const { header, hash, rows, lostVersions } = readCommit(stored.commit, stored.facts);
   const row = core.registry.row(header.agentId as AgentId);
   if (row === undefined)
     throw new StoreError('STORE_UNFIT', 'a commit of an agent that never enrolled');
