@@ -23,7 +23,7 @@ export interface BlockChanges {
  * A commit as it stands in the history once some of its blocks are gone or replaced. Signature,
  * roots, receipt and leaf verify as before; of each row that is not left the facts stay from which
  * a replay makes the same catalog: which file or result, of what kind and size, captured when, and
- * which slab or chunk it had.
+ * which slab or chunk it had. Seam: for purges, and for the rewriting of the history.
  *
  * @param isNeeded whether any lineage still has a chunk. Of those that all have left nothing is
  *   said: naming one and leaving it again changes no row and no sum.
