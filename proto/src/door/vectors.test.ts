@@ -147,7 +147,14 @@ describe('refused vectors', () => {
 
 describe('the vectors', () => {
   it('cover every type both ways', () => {
-    for (const type of [...Object.keys(doors), 'Page', 'Slab', 'CarriedFile', 'VersionBlock', 'BlockFacts']) {
+    for (const type of [
+      ...Object.keys(doors),
+      'Page',
+      'Slab',
+      'CarriedFile',
+      'VersionBlock',
+      'BlockFacts',
+    ]) {
       const own = vectors.filter((vector) => vector.type === type);
       expect(
         own.some(({ error }) => error === undefined),
