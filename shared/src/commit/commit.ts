@@ -20,7 +20,7 @@ import type { Random } from '../ports.ts';
 import { blockRowsHash } from './block-open.ts';
 import type { SealedBlock } from './block-seal.ts';
 import { CommitError } from './errors.ts';
-import { blockDigest } from './gone-rows.ts';
+import { blockDigest } from './held-block.ts';
 import {
   type CommitRecipient,
   hasWrapsFor,

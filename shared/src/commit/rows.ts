@@ -16,8 +16,10 @@ import {
   type Wrap,
 } from '@aliquot/proto';
 import { labelled, sha256 } from '../crypto/primitives.ts';
-import { noRowsOf, withFacts } from './gone-rows.ts';
+import { type HeldBlock, noRowsOf, withFacts } from './held-block.ts';
 import { blockMarks, summaryOf } from './summary.ts';
+
+export type { HeldBlock } from './held-block.ts';
 
 const COMMIT_HASH = 'aliquot/v1/commit-hash';
 
@@ -38,13 +40,6 @@ export interface CommitRow {
 export interface SlotPlace {
   readonly index: number;
   readonly place: number;
-}
-
-/** A block of a commit, taken apart. */
-export interface HeldBlock extends CommitBlock {
-  readonly rows: VersionBlock;
-  /** The slot of its first row. */
-  readonly from: number;
 }
 
 /**

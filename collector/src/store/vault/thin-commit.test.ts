@@ -12,7 +12,7 @@ import {
 import { openBlock } from '@aliquot/shared/commit/block-open';
 import { withoutRows } from '@aliquot/shared/commit/block-purge';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { blockDigest } from '@aliquot/shared/commit/gone-rows';
+import { blockDigest } from '@aliquot/shared/commit/held-block';
 import { openBlockKey, openCommitKeys, sealBlockKey } from '@aliquot/shared/commit/keys';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { describe, expect, test } from 'vitest';

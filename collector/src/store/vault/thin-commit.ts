@@ -8,7 +8,7 @@ import {
   encodeSignedCommit,
   type StoredCommit,
 } from '@aliquot/proto';
-import { goneOf } from '@aliquot/shared/commit/gone-rows';
+import { goneOf } from '@aliquot/shared/commit/held-block';
 import { CommitRows } from '@aliquot/shared/commit/rows';
 
 /** What becomes of blocks of a commit, by their numbers in it. */

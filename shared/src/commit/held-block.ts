@@ -13,7 +13,13 @@ import {
 } from '@aliquot/proto';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { blockRowsHash } from './block-open.ts';
-import type { HeldBlock } from './rows.ts';
+
+/** A block of a commit, taken apart. */
+export interface HeldBlock extends CommitBlock {
+  readonly rows: VersionBlock;
+  /** The slot of its first row. */
+  readonly from: number;
+}
 
 const BLOCK_DIGEST = 'aliquot/v1/commit-block';
 const NOTHING: Uint8Array = new Uint8Array(0);
