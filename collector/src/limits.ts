@@ -115,6 +115,8 @@ export const LINGER_BYTES = 256 * 1024;
 
 /** In force at a time: each file of which a version would go is held against every one of them. */
 export const MAX_HOLDS = 1000;
+/** Orders to purge that wait for approval: each takes up to 16 KiB of memory. */
+export const MAX_WAITING_PURGES = 256;
 
 // ---- Requests over HTTP
 

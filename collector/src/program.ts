@@ -22,6 +22,7 @@ const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['policy', async () => (await import('./operator/policy/index.ts')).registerPolicy],
   ['gc', async () => (await import('./operator/gc.ts')).registerGc],
   ['hold', async () => (await import('./operator/holds/index.ts')).registerHold],
+  ['purge', async () => (await import('./operator/purges/index.ts')).registerPurge],
   ['retention', async () => (await import('./operator/retention/index.ts')).registerRetention],
   ['explain', async () => (await import('./operator/retention/explain.ts')).registerExplain],
   ['operator', async () => (await import('./operator/operator.ts')).registerOperator],

@@ -2,7 +2,7 @@
 Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $places = @{
-    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'policy', 'gc', 'hold', 'retention', 'explain', 'operator', 'release', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'status', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
+    'aliquot' = @(@('init', 'serve', 'collector', 'kit', 'vault', 'enroll', 'agents', 'agent', 'policy', 'gc', 'hold', 'purge', 'retention', 'explain', 'operator', 'release', 'fork', 'find', 'ls', 'versions', 'restore', 'cat', 'diff', 'check', 'status', 'stats', 'log', 'queue', 'fsck'), @('--version', '--help'))
     'aliquot init' = @(@(), @('--data', '--name', '--json', '--help'))
     'aliquot serve' = @(@(), @('--data', '--listen', '--tls-cert', '--tls-key', '--trusted-proxy', '--help'))
     'aliquot collector' = @(@('address', 'clock'), @('--help'))
@@ -44,6 +44,10 @@ Register-ArgumentCompleter -Native -CommandName aliquot -ScriptBlock {
     'aliquot hold show' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot hold resolve' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--json', '--help'))
     'aliquot hold release' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--by', '--passphrase-file', '--json', '--help'))
+    'aliquot purge' = @(@('order', 'cancel', 'list'), @('--help'))
+    'aliquot purge order' = @(@(), @('--agent', '--path', '--reason', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--passphrase-file', '--by', '--json', '--help'))
+    'aliquot purge cancel' = @(@(), @('--reason', '--url', '--token-file', '--tls-ca', '--vault', '--kit', '--by', '--passphrase-file', '--json', '--help'))
+    'aliquot purge list' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot retention' = @(@('status', 'run', 'approve', 'undo'), @('--help'))
     'aliquot retention status' = @(@(), @('--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))
     'aliquot retention run' = @(@(), @('--dry-run', '--url', '--token-file', '--tls-ca', '--vault', '--json', '--help'))

@@ -16,6 +16,7 @@ import type {
   GroupId,
   HoldId,
   LineageId,
+  PurgeId,
   SourceId,
   VaultId,
 } from './types.ts';
@@ -53,6 +54,9 @@ export const asGroupId = (bytes: Uint8Array): GroupId =>
   sized('group id', ID_BYTES, bytes) as GroupId;
 /** 16 bytes: random for each hold. */
 export const asHoldId = (bytes: Uint8Array): HoldId => sized('hold id', ID_BYTES, bytes) as HoldId;
+/** 16 bytes: random for each purge. */
+export const asPurgeId = (bytes: Uint8Array): PurgeId =>
+  sized('purge id', ID_BYTES, bytes) as PurgeId;
 /** 16 bytes: HMAC of a path under the lineage's path key. */
 export const asFileId = (bytes: Uint8Array): FileId => sized('file id', ID_BYTES, bytes) as FileId;
 /**

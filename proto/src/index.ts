@@ -52,6 +52,14 @@ export {
   encodeSettingsDetail,
   OPERATOR_PURPOSES,
 } from './door/policy.ts';
+export {
+  decodePurgeApprovalBody,
+  decodePurgeCancelBody,
+  decodePurgeOrderBody,
+  encodePurgeApprovalBody,
+  encodePurgeCancelBody,
+  encodePurgeOrderBody,
+} from './door/purge.ts';
 export * from './door/records.ts';
 export { isReleaseFile, isReleaseVersion } from './door/release.ts';
 export { decodeRetentionRules, encodeRetentionRules } from './door/retention.ts';

@@ -144,6 +144,8 @@ export const MAX_HOLD_WORDS = 64;
 export const MAX_HOLD_LINEAGES = 1024;
 /** The patterns of one hold, sealed: as much. */
 export const MAX_HOLD_PATHS_BYTES = 16 * KIB;
+/** Files and folder results of one order to purge, which is one signed body with its reason. */
+export const MAX_PURGED_FILES = 800;
 /** Ids of files in one part of a resolution, which is one signed body. */
 export const MAX_HELD_FILES = 1000;
 /** Parts of one resolution: four million files, more than a hold by path should come to. */

@@ -8,6 +8,7 @@ import type {
   GroupId,
   HoldId,
   LineageId,
+  PurgeId,
   Signed,
   TreeHead,
   VaultId,
@@ -199,6 +200,39 @@ export interface HoldReleaseBody {
   readonly reason: string;
 }
 
+/** An operator's order that files and folder results of a PC go, names and all. */
+export interface PurgeOrderBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly purgeId: PurgeId;
+  readonly lineageId: LineageId;
+  /** Every version of them goes that the log had then: what comes later is not meant. */
+  readonly head: TreeHead;
+  /** Of files, and of folder results; rising. No path stands here: it is what shall go. */
+  readonly fileIds: readonly FileId[];
+  readonly orderedAtMs: number;
+  readonly reason: string;
+}
+
+/** Another operator's word that what was ordered is done, with these commits sealed anew. */
+export interface PurgeApprovalBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly purgeId: PurgeId;
+  /** SHA-256 over the records of the commits that come with it. */
+  readonly sum: Uint8Array;
+  readonly approvedAtMs: number;
+}
+
+/** The word of the authority, or of an operator, that a purge is not to be done. */
+export interface PurgeCancelBody {
+  readonly version: 1;
+  readonly vaultId: VaultId;
+  readonly purgeId: PurgeId;
+  readonly cancelledAtMs: number;
+  readonly reason: string;
+}
+
 /**
  * Why a run of retention waits: too many of the bytes of the vault would go or of the versions of a
  * PC, in this run or together with what others of the last days let go.
@@ -365,6 +399,28 @@ export type EventBody =
       readonly type: 'holdReleased';
       readonly timeMs: number;
       readonly release: Signed;
+      /** The certificate of the operator who signed it; undefined: the authority. */
+      readonly operator: Signed | undefined;
+    }
+  /** Versions are to be purged (`PurgeOrderBody`): nothing is done yet. */
+  | {
+      readonly type: 'purgeOrdered';
+      readonly timeMs: number;
+      readonly order: Signed;
+      readonly operator: Signed;
+    }
+  /** They are purged (`PurgeApprovalBody`): their commits stand anew in the records before it. */
+  | {
+      readonly type: 'purgeApproved';
+      readonly timeMs: number;
+      readonly approval: Signed;
+      readonly operator: Signed;
+    }
+  /** They stay (`PurgeCancelBody`). */
+  | {
+      readonly type: 'purgeCancelled';
+      readonly timeMs: number;
+      readonly cancellation: Signed;
       /** The certificate of the operator who signed it; undefined: the authority. */
       readonly operator: Signed | undefined;
     }

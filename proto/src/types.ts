@@ -32,6 +32,8 @@ export type LineageId = Branded<Uint8Array, 'LineageId'>;
 export type GroupId = Branded<Uint8Array, 'GroupId'>;
 /** 16 random bytes for each hold. */
 export type HoldId = Branded<Uint8Array, 'HoldId'>;
+/** 16 random bytes for each purge. */
+export type PurgeId = Branded<Uint8Array, 'PurgeId'>;
 /** 16 random bytes for each installation of an agent. */
 export type ChainId = Branded<Uint8Array, 'ChainId'>;
 /** First 16 bytes of a labelled SHA-256 of the collector's signing key. */

@@ -12,6 +12,7 @@ const agentId = ofLength(16).map(proto.asAgentId);
 const lineageId = ofLength(16).map(proto.asLineageId);
 const groupId = ofLength(16).map(proto.asGroupId);
 const holdId = ofLength(16).map(proto.asHoldId);
+const purgeId = ofLength(16).map(proto.asPurgeId);
 const chainId = ofLength(16).map(proto.asChainId);
 const collectorId = ofLength(16).map(proto.asCollectorId);
 const sourceId = ofLength(16).map(proto.asSourceId);
@@ -454,6 +455,24 @@ const event = fc.oneof<fc.Arbitrary<proto.EventBody>[]>(
     type: fc.constant('holdReleased' as const),
     timeMs,
     release: signed,
+    operator: maybe(signed),
+  }),
+  fc.record({
+    type: fc.constant('purgeOrdered' as const),
+    timeMs,
+    order: signed,
+    operator: signed,
+  }),
+  fc.record({
+    type: fc.constant('purgeApproved' as const),
+    timeMs,
+    approval: signed,
+    operator: signed,
+  }),
+  fc.record({
+    type: fc.constant('purgeCancelled' as const),
+    timeMs,
+    cancellation: signed,
     operator: maybe(signed),
   }),
   fc.record({ type: fc.constant('groupAdded' as const), timeMs, group: signed }),
@@ -988,6 +1007,42 @@ export const doors: Readonly<Record<string, Door>> = {
       vaultId,
       holdId,
       releasedAtMs: timeMs,
+      reason: someLine,
+    }),
+  ),
+  PurgeOrderBody: door(
+    proto.encodePurgeOrderBody,
+    proto.decodePurgeOrderBody,
+    fc.record<proto.PurgeOrderBody>({
+      version,
+      vaultId,
+      purgeId,
+      lineageId,
+      head: treeHead,
+      fileIds: rising(fileId, 5).filter((ids) => ids.length > 0),
+      orderedAtMs: timeMs,
+      reason: someLine,
+    }),
+  ),
+  PurgeApprovalBody: door(
+    proto.encodePurgeApprovalBody,
+    proto.decodePurgeApprovalBody,
+    fc.record<proto.PurgeApprovalBody>({
+      version,
+      vaultId,
+      purgeId,
+      sum: hash,
+      approvedAtMs: timeMs,
+    }),
+  ),
+  PurgeCancelBody: door(
+    proto.encodePurgeCancelBody,
+    proto.decodePurgeCancelBody,
+    fc.record<proto.PurgeCancelBody>({
+      version,
+      vaultId,
+      purgeId,
+      cancelledAtMs: timeMs,
       reason: someLine,
     }),
   ),

@@ -17,6 +17,8 @@ const codes = {
   COMMAND_AGENT: 'final',
   /** The vault has no hold of that name, or none in force. */
   COMMAND_HOLD: 'final',
+  /** There is no such purge, it is over already, or what it is for is not there. */
+  COMMAND_PURGE: 'final',
   /** The vault has no run of retention of that number. */
   COMMAND_RUN: 'final',
   /** No policy was set in the vault. */

@@ -32,10 +32,13 @@ const MAX_KEY_TEXT_BYTES = 2 * MAX_KEY_FILE_BYTES;
 
 /** Adds `--by KEYFILE`, for what only operators sign. */
 export function withKeyFile(command: Command): Command {
-  return withPassphraseFile(
-    command.addOption(
-      new NeededOption('--by <KEYFILE>', "the operator's key file (`aliquot operator add`)"),
-    ),
+  return withPassphraseFile(withBy(command));
+}
+
+/** The same beside the kit, with whose option the one for passphrases comes. */
+export function withBy(command: Command): Command {
+  return command.addOption(
+    new NeededOption('--by <KEYFILE>', "the operator's key file (`aliquot operator add`)"),
   );
 }
 

@@ -10,6 +10,7 @@ import { gcAnswer, gcRecords, pauseGc } from './gc.ts';
 import { holdRoutes } from './holds.ts';
 import { logRoutes } from './log-routes.ts';
 import { policyAnswer, promoteSettings, setPolicy } from './policy.ts';
+import { purgeRoutes } from './purges.ts';
 import { readingRoutes } from './reading-routes.ts';
 import {
   keptFilesAnswer,
@@ -39,6 +40,7 @@ export function operatorRoutes(routes: OperatorRoutes): void {
   readingRoutes(routes);
   logRoutes(routes);
   holdRoutes(routes);
+  purgeRoutes(routes);
   retentionRoutes(routes);
   app.get('/vaults/:vault/gc', async (request) => gcAnswer(vault(request)));
   app.post('/vaults/:vault/gc', async (request, reply) =>

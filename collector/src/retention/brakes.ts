@@ -3,6 +3,9 @@
  * their own brakes, in `ruling.ts`.
  */
 
+/** So long after it was ordered nobody approves a purge: time to find a mistake. */
+export const PURGE_DELAY_MS = 86_400_000;
+
 /** What a run would let go, and what others let go in the days before it. */
 export interface RunSize {
   /** Bytes of all versions that have not expired. */

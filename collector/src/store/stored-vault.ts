@@ -7,6 +7,7 @@ import { holdsOf } from './faces/holds.ts';
 import { intakeOf } from './faces/intake.ts';
 import { logOf } from './faces/log.ts';
 import { maintenanceOf } from './faces/maintenance.ts';
+import { purgesOf } from './faces/purges.ts';
 import { figuresOf, readingOf } from './faces/reading.ts';
 import { eventsOf, registerOf } from './faces/register.ts';
 import { retentionOf } from './faces/retention.ts';
@@ -27,6 +28,7 @@ import type {
   VaultHolds,
   VaultIntake,
   VaultLog,
+  VaultPurges,
   VaultReading,
   VaultRegister,
   VaultStore,
@@ -45,6 +47,7 @@ export class StoredVault implements VaultStore {
   readonly register: VaultRegister;
   readonly desk: VaultDesk;
   readonly holds: VaultHolds;
+  readonly purges: VaultPurges;
   readonly sweep: VaultSweep;
   readonly retention: VaultRetention;
   readonly maintenance: VaultMaintenance;
@@ -66,6 +69,7 @@ export class StoredVault implements VaultStore {
     this.register = registerOf(parts);
     this.desk = deskOf(parts);
     this.holds = holdsOf(parts);
+    this.purges = purgesOf(parts);
     this.data = dataOf(parts);
     this.sweep = sweepOf(parts, this.data);
     this.retention = retentionOf(parts);

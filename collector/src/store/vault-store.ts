@@ -18,6 +18,7 @@ import type { LogTimes } from '@aliquot/shared/log/log-times';
 import type { SetPolicy } from '../retention/ruling.ts';
 import type { AgentDesk, AgentSaid } from './catalog/desk.ts';
 import type { HoldRow } from './catalog/hold-row.ts';
+import type { PurgeRow } from './catalog/purge-row.ts';
 import type { VaultData, VaultMaintenance, VaultSweep } from './vault-collection.ts';
 import type {
   AgentRecord,
@@ -78,6 +79,7 @@ export interface VaultStore {
   readonly register: VaultRegister;
   readonly desk: VaultDesk;
   readonly holds: VaultHolds;
+  readonly purges: VaultPurges;
   readonly sweep: VaultSweep;
   readonly retention: VaultRetention;
   readonly maintenance: VaultMaintenance;
@@ -241,6 +243,18 @@ export interface VaultDesk {
 export interface VaultHolds {
   /** Every hold that was ever set, those that were released too, the oldest first. */
   all(): readonly HoldRow[];
+}
+
+/** What operators have said must go, names and all. */
+export interface VaultPurges {
+  /** Every purge that was ever ordered, the oldest first. */
+  all(): readonly PurgeRow[];
+
+  /**
+   * Records an order, as `VaultEvents.append` does. Refused where a lock or a hold covers what it
+   * names, and where nobody knows what time it is: `STORE_BAD_EVENT`, `STORE_RETENTION_HELD`.
+   */
+  order(event: Extract<EventBody, { type: 'purgeOrdered' }>): Promise<{ leafIndex: number }>;
 }
 
 /** The log: its heads, its leaves, and proofs about them. */

@@ -40,10 +40,12 @@ const name = text(
   AGENT_NAME,
   'letters, digits, dot, underscore or hyphen, a letter or digit first',
 );
-const someLine = text(1, MAX_TEXT_CHARS, LINE, 'one line without control characters');
+export const someLine = text(1, MAX_TEXT_CHARS, LINE, 'one line without control characters');
 
 /** Each once, in rising order, so that what means the same has the same bytes. */
-function rising<T extends string | Uint8Array>(field: Field<readonly T[]>): Field<readonly T[]> {
+export function rising<T extends string | Uint8Array>(
+  field: Field<readonly T[]>,
+): Field<readonly T[]> {
   return checked(field, (all, label) => {
     const isRising = all.every((one, at) => at === 0 || compare(all[at - 1] as T, one) < 0);
     if (!isRising) throw refusal('FORMAT_MALFORMED', label, 'must rise, each once');

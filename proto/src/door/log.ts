@@ -262,6 +262,17 @@ export const { encode: encodeEventBody, decode: decodeEventBody } = codec<EventB
         release: signed,
         operator: optional(signed),
       }),
+      purgeOrdered: object('EventBody.PurgeOrdered', { timeMs, order: signed, operator: signed }),
+      purgeApproved: object('EventBody.PurgeApproved', {
+        timeMs,
+        approval: signed,
+        operator: signed,
+      }),
+      purgeCancelled: object('EventBody.PurgeCancelled', {
+        timeMs,
+        cancellation: signed,
+        operator: optional(signed),
+      }),
       retentionRan: checked(
         object('EventBody.RetentionRan', {
           timeMs,

@@ -26,6 +26,7 @@ import type {
   GroupId,
   HoldId,
   LineageId,
+  PurgeId,
   ResultId,
   SourceId,
   VaultId,
@@ -256,6 +257,7 @@ export const agentId: Field<AgentId> = fixed<AgentId>(ID_BYTES);
 export const lineageId: Field<LineageId> = fixed<LineageId>(ID_BYTES);
 export const groupId: Field<GroupId> = fixed<GroupId>(ID_BYTES);
 export const holdId: Field<HoldId> = fixed<HoldId>(ID_BYTES);
+export const purgeId: Field<PurgeId> = fixed<PurgeId>(ID_BYTES);
 export const chainId: Field<ChainId> = fixed<ChainId>(ID_BYTES);
 export const collectorId: Field<CollectorId> = fixed<CollectorId>(ID_BYTES);
 export const sourceId: Field<SourceId> = fixed<SourceId>(ID_BYTES);

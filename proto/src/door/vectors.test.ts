@@ -225,6 +225,9 @@ describe('the vectors', () => {
       'holdSet',
       'holdResolved',
       'holdReleased',
+      'purgeOrdered',
+      'purgeApproved',
+      'purgeCancelled',
     ]) {
       expect(kinds).toContain(`EventBody.${kind}`);
     }

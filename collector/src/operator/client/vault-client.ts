@@ -24,6 +24,7 @@ import { GcClient } from './gc-client.ts';
 import { HoldsClient } from './holds-client.ts';
 import { ItemLines } from './item-lines.ts';
 import { LogClient } from './log-client.ts';
+import { PurgesClient } from './purges-client.ts';
 import { ReadingClient } from './reading-client.ts';
 import { RetentionClient } from './retention-client.ts';
 import { RosterClient } from './roster-client.ts';
@@ -38,6 +39,7 @@ export class VaultClient {
   readonly roster: RosterClient;
   readonly desk: DeskClient;
   readonly holds: HoldsClient;
+  readonly purges: PurgesClient;
   readonly retention: RetentionClient;
   readonly gc: GcClient;
   readonly log: LogClient;
@@ -57,6 +59,7 @@ export class VaultClient {
     this.roster = new RosterClient(this.path);
     this.desk = new DeskClient(this.path);
     this.holds = new HoldsClient(this.path);
+    this.purges = new PurgesClient(this.path);
     this.retention = new RetentionClient(this.path);
     this.gc = new GcClient(this.path);
     this.log = new LogClient(this.path);

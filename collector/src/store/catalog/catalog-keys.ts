@@ -15,6 +15,7 @@ import {
   type HoldId,
   ID_BYTES,
   type LineageId,
+  type PurgeId,
   type ResultId,
 } from '@aliquot/proto';
 import { RowReader, RowWriter } from './row.ts';
@@ -47,6 +48,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `p` revision u64 | `PolicyRow`: leaf of the policy, since when it counts, its rules of retention |
  * | `h` hold id | `HoldRow` |
  * | `y` hold id, file id | (empty) a file that the hold's paths fit, as its authority said |
+ * | `Q` purge id | `PurgeRow` |
  * | `t` agent id | the agent's settings: those handed out, and those that wait (`offersRow`) |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type, the leaf |
@@ -171,6 +173,7 @@ export const keys = {
   agent: (agent: AgentId) => letter('a').fixed(agent).finish(),
   hold: (hold: HoldId) => letter('h').fixed(hold).finish(),
   heldFile: (hold: HoldId, file: FileId | ResultId) => letter('y').fixed(hold).fixed(file).finish(),
+  purge: (purge: PurgeId) => letter('Q').fixed(purge).finish(),
   group: (group: GroupId) => letter('u').fixed(group).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
   chainHead: (agent: AgentId, chain: ChainId) => letter('c').fixed(agent).fixed(chain).finish(),
@@ -233,6 +236,7 @@ export const ranges = {
   agents: under(Buffer.from('a')),
   groups: under(Buffer.from('u')),
   holds: under(Buffer.from('h')),
+  purges: under(Buffer.from('Q')),
   lines: under(Buffer.from('b')),
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),

@@ -34,6 +34,7 @@ import { FailedWorks } from './failed-works.ts';
 import { decodeGroup, type GroupRow } from './group-row.ts';
 import { Growth } from './growth.ts';
 import { SetHolds } from './holds.ts';
+import { OrderedPurges } from './purges.ts';
 import { decodeRun, RetentionRuns } from './retention-runs.ts';
 import type { Rhythm } from './rhythm.ts';
 import { read } from './row-codec.ts';
@@ -60,6 +61,7 @@ export class Registry {
   /** What operators have set for agents. */
   desk = new Desk();
   holds = new SetHolds();
+  purges = new OrderedPurges();
   readonly growth = new Growth();
   /**
    * Leaves of events that no replay could read, or take in. One of them may have been a policy or a
@@ -111,6 +113,7 @@ export class Registry {
     for await (const [key] of catalog.scan(ranges.unreadEvents))
       registry.unreadEvents = [...registry.unreadEvents, readKey.number(key)];
     registry.holds = await SetHolds.load(catalog);
+    registry.purges = await OrderedPurges.load(catalog);
     for await (const [, value] of catalog.scan(ranges.runs)) registry.runs.set(decodeRun(value));
     for await (const [key, value] of catalog.scan(ranges.lost))
       registry.addLost(readKey.agent(key), read.lost(value));

@@ -20,6 +20,7 @@ import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
 import { applyAcknowledged, applyDecided, applyForked } from './apply-fork.ts';
 import { applyFilesGone } from './apply-gone.ts';
 import { applyHold, applyRelease, applyResolution } from './apply-holds.ts';
+import { applyPurgeCancel, applyPurgeOrder } from './apply-purges.ts';
 import { applyRun, applyRunApproval, applyUndo } from './apply-retention.ts';
 import { type Effect, IDLE, type LeafPlace } from './effect.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
@@ -114,6 +115,12 @@ export async function applyEvent(
       return applyResolution(change, event, leaf, registry);
     case 'holdReleased':
       return applyRelease(change, event, leaf, registry);
+    case 'purgeOrdered':
+      return applyPurgeOrder(change, event, leaf);
+    case 'purgeApproved':
+      return IDLE;
+    case 'purgeCancelled':
+      return applyPurgeCancel(change, event, leaf, registry);
     case 'settingsPromoted':
       return applyPromotion(change, event, leaf, registry);
     case 'retentionRan':

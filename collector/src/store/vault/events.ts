@@ -28,6 +28,7 @@ import { StoreError } from '../errors.ts';
 import type { AgentProblemCode } from '../vault-records.ts';
 import { admitCorrection } from './admit-clock.ts';
 import { admitHold, admitRelease, admitResolution } from './admit-holds.ts';
+import { admitPurgeCancel, admitPurgeOrder } from './admit-purges.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
 import { admitRun, admitRunApproval, admitUndo } from './apply-retention.ts';
@@ -117,6 +118,12 @@ function admit(
       return admitResolution(core, descriptor, event);
     case 'holdReleased':
       return admitRelease(core, descriptor, event);
+    case 'purgeOrdered':
+      return admitPurgeOrder(core, descriptor, event);
+    case 'purgeApproved':
+      throw bad('no release of this collector approves purges yet');
+    case 'purgeCancelled':
+      return admitPurgeCancel(core, descriptor, event);
     case 'groupAdded':
       return admitGroup(core, descriptor, event);
     case 'groupEnded':
@@ -165,6 +172,8 @@ export async function refuseNewly(
   event: EventBody,
   limits: StoreLimits,
 ): Promise<void> {
+  if (event.type === 'purgeOrdered' || event.type === 'purgeApproved')
+    throw bad('purges are recorded by their own way, which looks at locks and holds');
   if (event.type !== 'forkDecided') return;
   if (event.decision === 'clone') {
     const bearer = core.registry.rows().find(({ name }) => name === event.name);

@@ -1,0 +1,126 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openBundle } from '@aliquot/shared/keys/bundle';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { SessionTestAgent } from '../../../testing/agent.ts';
+import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
+import { writeWeakKit } from '../../../testing/kits.ts';
+import { socketWire } from '../../../testing/wire.ts';
+import { AGENT_PATH } from '../../ingest/upgrade.ts';
+
+const PASSPHRASE = 'correct horse battery staple';
+let dir: string;
+let url: string;
+let token: string;
+let stop: () => Promise<CliResult>;
+const at = (name: string) => join(dir, name);
+const kitOf = (vault: string) => at(`${vault}.kit`);
+const keyOf = (vault: string, name: string) => at(`${vault}-${name}.key`);
+
+/** Asks of one vault of the collector. */
+function asking(vault: string) {
+  const tried = (...args: string[]) => aliquot([...args, '--vault', vault], { url, token });
+  const ok = async (...args: string[]) => {
+    const result = await tried(...args);
+    expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
+    return result;
+  };
+  const order = (path: string, ...more: string[]) =>
+    tried(
+      ...['purge', 'order', '--agent', 'hplc-1', '--path', path, '--reason', 'request 2026-11'],
+      ...['--by', keyOf(vault, 'maria'), '--json', ...more],
+    );
+  const list = async () => (await ok('purge', 'list', '--json')).lines;
+  return { tried, ok, order, list };
+}
+
+beforeAll(async () => {
+  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
+  dir = await mkdtemp(join(tmpdir(), 'aliquot-purges-'));
+  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
+  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
+  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0']));
+  for (const vault of ['lab', 'blind']) {
+    const kit = kitOf(vault);
+    await writeWeakKit(kit, vault, PASSPHRASE, { blind: vault === 'blind' });
+    expect((await aliquot(['vault', 'add', '--kit', kit], { url, token })).code).toBe(0);
+    const bundle = at(`${vault}.bundle`);
+    const enroll = ['enroll', 'hplc-1', '--kit', kit, '--out', bundle];
+    expect((await aliquot(enroll, { url, token })).code).toBe(0);
+    const key = ['--kit', kit, '--purposes', 'retention', '--out', keyOf(vault, 'maria')];
+    expect((await aliquot(['operator', 'add', 'maria', ...key])).code).toBe(0);
+    const pc = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
+    await pc.enrol(pc.bundle.url);
+    await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+    const bytes = Buffer.from('result');
+    await pc.backUp([
+      { path: '/data/p-0815/a.raw', bytes },
+      { path: '/data/p-0815/b.raw', bytes },
+      { path: '/data/other/c.raw', bytes },
+    ]);
+  }
+});
+
+afterAll(async () => {
+  await stop();
+  await rm(dir, { recursive: true, force: true });
+  vi.unstubAllEnvs();
+});
+
+describe('purge', () => {
+  it('I-C30: is ordered by a key for retention, listed, and cancelled', async () => {
+    const { tried, ok, order, list } = asking('lab');
+    const ordered = await order('/data/p-0815/**');
+    expect([ordered.stderr, ordered.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
+    expect(ordered.lines).toMatchObject([{ event: 'ordered', files: 2, versions: 2 }]);
+    const [{ purge }] = ordered.lines as [{ purge: string }];
+    expect(await list()).toMatchObject([
+      {
+        ...{ purge, state: 'waits', agent: 'hplc-1', files: 2, reason: 'request 2026-11' },
+        ...{ ordered: { by: 'maria' }, approved: null, cancelled: null },
+      },
+    ]);
+    expect((await ok('purge', 'list')).stdout).toContain('waits: may be approved from');
+    // Neither the log nor what lists it has the pattern.
+    const cancel = ['purge', 'cancel', purge, '--reason', 'another subject'];
+    const nobody = await tried(...cancel);
+    expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('nobody to sign')]);
+    await ok(...cancel, '--kit', kitOf('lab'));
+    expect(await list()).toMatchObject([
+      { state: 'cancelled', cancelled: { by: 'the authority', reason: 'another subject' } },
+    ]);
+    const again = await tried(...cancel, '--kit', kitOf('lab'));
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('was cancelled on')]);
+  });
+
+  it('refuses in one line what fits nothing, an id that nobody has, and a hold, which it names', async () => {
+    const { tried, ok, order } = asking('lab');
+    const nothing = await order('/data/p-4711/**');
+    expect([nothing.code, nothing.stderr]).toEqual([
+      1,
+      expect.stringContaining('no file and no folder result that --path /data/p-4711/** fits'),
+    ]);
+    const unknown = await tried('purge', 'cancel', 'abcd', '--reason', 'x', '--kit', kitOf('lab'));
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('no purge abcd')]);
+    await ok('hold', 'add', 'trial', '--path', '/data/p-0815/**', '--reason', 'audit');
+    const held = await order('/data/p-0815/**');
+    expect([held.code, held.stderr]).toEqual([
+      1,
+      expect.stringMatching(/hold trial covers versions that are to be purged: it wins/),
+    ]);
+  });
+
+  it('I-C30: in a blind vault takes the kit, which opens the names here', async () => {
+    const { order } = asking('blind');
+    const without = await order('/data/p-0815/**');
+    expect([without.code, without.stderr]).toEqual([
+      2,
+      expect.stringContaining('give its recovery kit with --kit'),
+    ]);
+    const ordered = await order('/data/p-0815/**', '--kit', kitOf('blind'));
+    expect([ordered.stderr, ordered.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
+    expect(ordered.lines).toMatchObject([{ event: 'ordered', files: 2, versions: 2 }]);
+  });
+});

@@ -1,0 +1,81 @@
+import { decodeSigned, encodePurgeOrderBody } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { fromBase64, toBase64 } from '../api/base64.ts';
+import { cancelPurgeRequest, orderPurgeRequest, type PurgeInfo } from '../api/purge-messages.ts';
+import { PURGE_DELAY_MS } from '../retention/brakes.ts';
+import type { PurgeWord } from '../store/catalog/purge-row.ts';
+import type { VaultWith } from '../store/vault-store.ts';
+import { clockDoubt } from './clock.ts';
+import type { RestContext } from './context.ts';
+import type { OperatorRoutes } from './routes.ts';
+
+/** What is asked about purges. */
+export function purgeRoutes({ app, context, vault }: OperatorRoutes): void {
+  const path = '/vaults/:vault/purges';
+  app.get(path, async (request) => purgesAnswer(vault(request)));
+  app.post(path, async (request) => orderPurge(context, vault(request), request.body));
+  app.post(`${path}/cancellations`, async (request) =>
+    cancelPurge(context, vault(request), request.body),
+  );
+}
+
+function purgesAnswer(vault: VaultWith<'purges' | 'register'>): {
+  readonly purges: PurgeInfo[];
+} {
+  const agents = vault.register.agents();
+  const purges = vault.purges.all().map(({ body, ordered, approved, cancelled }): PurgeInfo => {
+    // The newest PC of the lineage bears its name.
+    const agent = agents.findLast(({ lineageId }) => equalBytes(lineageId, body.lineageId));
+    return {
+      order: toBase64(encodePurgeOrderBody(body)),
+      agent: agent?.name ?? hex(body.lineageId),
+      ordered: wordOf(ordered),
+      notBeforeMs: ordered.timeMs + PURGE_DELAY_MS,
+      approved: approved && wordOf(approved),
+      cancelled: cancelled && { ...wordOf(cancelled), reason: cancelled.reason },
+    };
+  });
+  return { purges };
+}
+
+function wordOf({ leaf, timeMs, by }: PurgeWord): PurgeInfo['ordered'] {
+  return { leaf, atMs: timeMs, by };
+}
+
+/** Records an order; not while nobody knows what time it is, for a day is counted from it. */
+async function orderPurge(
+  context: RestContext,
+  vault: VaultWith<'descriptor' | 'purges'>,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
+  const { order, operator } = orderPurgeRequest.parse(body);
+  const doubt = clockDoubt(context);
+  if (doubt !== undefined) throw doubt;
+  const answer = await vault.purges.order({
+    type: 'purgeOrdered',
+    timeMs: context.clock.nowMs(),
+    order: decodeSigned(fromBase64(order)),
+    operator: decodeSigned(fromBase64(operator)),
+  });
+  const id = hex(vault.descriptor.vaultId);
+  context.log.warn({ vault: id, leaf: answer.leafIndex }, 'a purge was ordered');
+  return answer;
+}
+
+async function cancelPurge(
+  context: RestContext,
+  vault: VaultWith<'descriptor' | 'events'>,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
+  const { cancellation, operator } = cancelPurgeRequest.parse(body);
+  const answer = await vault.events.append({
+    type: 'purgeCancelled',
+    timeMs: context.clock.nowMs(),
+    cancellation: decodeSigned(fromBase64(cancellation)),
+    operator: operator === undefined ? undefined : decodeSigned(fromBase64(operator)),
+  });
+  const id = hex(vault.descriptor.vaultId);
+  context.log.warn({ vault: id, leaf: answer.leafIndex }, 'a purge was cancelled');
+  return answer;
+}

@@ -1,0 +1,39 @@
+import type { PurgeId } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { ranges } from './catalog-keys.ts';
+import type { CatalogStore } from './catalog-store.ts';
+import { decodePurge, type PurgeRow } from './purge-row.ts';
+
+/** The purges of a vault in memory: a mirror of rows, as `Registry` is, which it is a part of. */
+export class OrderedPurges {
+  /** By id, in the order in which they were ordered. */
+  readonly #rows = new Map<string, PurgeRow>();
+
+  static async load(catalog: CatalogStore): Promise<OrderedPurges> {
+    const rows: PurgeRow[] = [];
+    for await (const [, value] of catalog.scan(ranges.purges)) rows.push(decodePurge(value));
+    const purges = new OrderedPurges();
+    for (const row of rows.sort((a, b) => a.ordered.leaf - b.ordered.leaf)) purges.set(row);
+    return purges;
+  }
+
+  get(purgeId: PurgeId): PurgeRow | undefined {
+    return this.#rows.get(hex(purgeId));
+  }
+
+  set(row: PurgeRow): void {
+    this.#rows.set(hex(row.body.purgeId), row);
+  }
+
+  /** The oldest first. */
+  all(): PurgeRow[] {
+    return [...this.#rows.values()];
+  }
+
+  /** Those that nobody has approved or cancelled. */
+  waiting(): PurgeRow[] {
+    return this.all().filter(
+      ({ approved, cancelled }) => approved === undefined && cancelled === undefined,
+    );
+  }
+}

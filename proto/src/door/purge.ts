@@ -1,0 +1,58 @@
+/** FORMAT.md, "PurgeOrderBody" to "PurgeCancelBody". */
+import { MAX_PURGED_FILES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+import type { PurgeApprovalBody, PurgeCancelBody, PurgeOrderBody } from '../log-types.ts';
+import { codec } from './codec.ts';
+import { treeHead } from './common.ts';
+import { object, version } from './field.ts';
+import { v1 } from './generated.ts';
+import { rising, someLine } from './hold.ts';
+import { fileIds, hash, lineageId, purgeId, timeMs, vaultId } from './scalar.ts';
+
+const bounds = { maxBytes: MAX_SIGNED_BODY_BYTES };
+
+/** What an operator signs to have versions purged. */
+export const { encode: encodePurgeOrderBody, decode: decodePurgeOrderBody } = codec<PurgeOrderBody>(
+  'PurgeOrderBody',
+  v1.PurgeOrderBody,
+  object<PurgeOrderBody>('PurgeOrderBody', {
+    version,
+    vaultId,
+    purgeId,
+    lineageId,
+    head: treeHead,
+    fileIds: rising(fileIds(1, MAX_PURGED_FILES)),
+    orderedAtMs: timeMs,
+    reason: someLine,
+  }),
+  bounds,
+);
+
+/** What another operator signs so that it is done. */
+export const { encode: encodePurgeApprovalBody, decode: decodePurgeApprovalBody } =
+  codec<PurgeApprovalBody>(
+    'PurgeApprovalBody',
+    v1.PurgeApprovalBody,
+    object<PurgeApprovalBody>('PurgeApprovalBody', {
+      version,
+      vaultId,
+      purgeId,
+      sum: hash,
+      approvedAtMs: timeMs,
+    }),
+    bounds,
+  );
+
+/** What the authority, or an operator, signs so that it is not. */
+export const { encode: encodePurgeCancelBody, decode: decodePurgeCancelBody } =
+  codec<PurgeCancelBody>(
+    'PurgeCancelBody',
+    v1.PurgeCancelBody,
+    object<PurgeCancelBody>('PurgeCancelBody', {
+      version,
+      vaultId,
+      purgeId,
+      cancelledAtMs: timeMs,
+      reason: someLine,
+    }),
+    bounds,
+  );
