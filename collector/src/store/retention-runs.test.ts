@@ -186,6 +186,25 @@ describe('I-C19 a run', () => {
   });
 });
 
+describe('I-C19 that a member of a folder result is gone', () => {
+  test('goes with what was there before it, whatever becomes of the result', async () => {
+    const vault = await opened();
+    const agent = await vault.agent('hplc-1');
+    await vault.setRules(rulesOf(WITHIN_A_WEEK));
+    const [left, removed] = ['/r/x', '/r/y'].map((path) => ({ path, result: '/r' }));
+    await vault.back(agent, [left, removed] as Sent[], ['/r']);
+    vault.wait(1);
+    await vault.back(agent, [{ ...(removed as Sent), kind: 'gone' }]);
+    await vault.back(agent, [left as Sent], ['/r']);
+    vault.wait(11);
+    await run(vault);
+    const marks = (await vault.explain(agent, '/r/y')).versions;
+    expect(marks.map(({ expiredBy }) => expiredBy)).toEqual([1, 1]);
+    const newest = (await vault.explain(agent, '/r/x')).versions.at(-1);
+    expect(newest?.expiredBy).toBeUndefined();
+  });
+});
+
 describe('I-C19 a run that is too large', () => {
   test('waits, named, for a key that is for retention; then it goes on, and no further', async () => {
     const vault = await opened();

@@ -133,7 +133,9 @@ export class SubjectJudge {
         namedUntil = merge.place;
       }
     }
-    const resultUntilMs = this.#resultUntil(version.result, place, namedUntil);
+    // What is gone is no member: it stays with what was there before it.
+    const resultUntilMs =
+      kind === 'gone' ? undefined : this.#resultUntil(version.result, place, namedUntil);
     return {
       ...{ timeMs, receivedMs, place, untilMs, replacedMs, replacedPlace },
       ...{ kind, ruling, resultUntilMs, undoneBy },
