@@ -50,6 +50,11 @@ export class MarkTable {
       if (isLost) next += SUMMARY_MARK_BYTES;
       else this.#set(high, low, commit);
     }
+    this.drop(dropped, commit);
+  }
+
+  /** Takes in what retention has dropped of a commit's rows, where it is the newest about them. */
+  drop(dropped: Uint8Array, commit: number): void {
     const gone = viewOf(dropped);
     for (let at = 0; at < dropped.length; at += SUMMARY_MARK_BYTES) {
       const place = this.placeOf({ high: gone.getUint32(at), low: gone.getUint32(at + 4) });

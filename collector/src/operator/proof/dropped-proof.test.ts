@@ -81,6 +81,34 @@ describe('P5 what retention has dropped', () => {
     }
   });
 
+  test('while the answer came, is learnt afterwards; of what the log does not have so nothing is', () => {
+    const before = commits.map((commit) => ({ ...commit, dropped: NONE }));
+    const check = at(25, before);
+    check.saw(first.shown(1));
+    expect(check.finish()).toMatchObject({ missing: [{ commit: { sequence: 2 } }], dropped: 0 });
+    check.learnDropped(commits);
+    expect(check.finish()).toEqual({ missing: [], dropped: 1 });
+    const mark = markOf(agent.fileId('/a'), 0, false);
+    const asked = { mark, order: 'oldest first' } as const;
+    const all = new VersionsCheck(before, 3, asked);
+    all.saw(first.shown(0));
+    all.saw(third.shown(0));
+    expect(all.isShort).toBe(true);
+    all.learnDropped(commits);
+    expect([all.isShort, all.finish()]).toEqual([false, 1]);
+    const half = made(1, [file('/a', 'a2'), file('/a', 'a3')], [0]);
+    const part = new VersionsCheck([first.proved, { ...half.proved, dropped: NONE }], 2, asked);
+    part.saw(first.shown(0));
+    part.saw(half.shown(1));
+    expect(() => part.finish()).toThrow('a version in commit 2');
+    part.learnDropped([first.proved, half.proved]);
+    expect(part.finish()).toBe(1);
+    const other = new VersionsCheck(before, 3, asked);
+    other.saw(first.shown(0));
+    other.learnDropped(commits);
+    expect(() => other.finish()).toThrow('commit 3');
+  });
+
   test('may lack in every version of a file, where others of the same commit are left too', () => {
     const twice = made(1, [file('/a', 'a2'), file('/a', 'a3')], [0]);
     const mark = markOf(agent.fileId('/a'), 0, false);

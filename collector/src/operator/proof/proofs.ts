@@ -86,7 +86,11 @@ export class Proofs {
     return {
       onRecord: (record) => check.saw(record),
       finish: async () => {
-        const { missing, dropped } = check.finish();
+        let { missing, dropped } = check.finish();
+        if (missing.length > 0) {
+          check.learnDropped(await this.#commitsAgain(agent));
+          ({ missing, dropped } = check.finish());
+        }
         await this.#requireNone(agent, question, missing);
         this.#noteDropped(agent, dropped, 'state');
       },
@@ -101,7 +105,10 @@ export class Proofs {
     const check = new VersionsCheck(commits, this.#head.size, { mark, order });
     return {
       onRecord: (record) => check.saw(record),
-      finish: async () => this.#noteDropped(agent, check.finish(), 'versions'),
+      finish: async () => {
+        if (check.isShort) check.learnDropped(await this.#commitsAgain(agent));
+        this.#noteDropped(agent, check.finish(), 'versions');
+      },
     };
   }
 
@@ -120,7 +127,8 @@ export class Proofs {
    * retention has dropped something. @throws CommandError
    */
   async requireNoCommit(agent: AgentView, digits: string, isDropped: boolean): Promise<void> {
-    const found = (await this.#commitsOf(agent)).find(
+    const commits = await (isDropped ? this.#commitsAgain(agent) : this.#commitsOf(agent));
+    const found = commits.find(
       ({ hash, dropped }) => hex(hash).startsWith(digits) && !(isDropped && dropped.length > 0),
     );
     if (found !== undefined)
@@ -183,6 +191,15 @@ export class Proofs {
       this.#lineage = { id: lineageId, proof: this.#provedLineage(agent) };
     const { commits } = await this.#lineage.proof;
     return commits.filter((commit) => commit.branchId === branchId);
+  }
+
+  /**
+   * The same commits, as the collector shows them now: what an answer lacks may have been dropped
+   * since they were asked for, but before the answer ended.
+   */
+  #commitsAgain(agent: AgentView): Promise<readonly ProvedCommit[]> {
+    this.#lineage = undefined;
+    return this.#commitsOf(agent);
   }
 
   async #provedLineage(agent: AgentView): Promise<LineageProof> {

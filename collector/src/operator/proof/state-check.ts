@@ -107,6 +107,14 @@ export class StateCheck {
     }
   }
 
+  /** Takes in what was dropped of the same commits meanwhile. */
+  learnDropped(commits: readonly ProvedCommit[]): void {
+    for (const { hash, line, dropped } of commits) {
+      const at = this.#commits.get(mapKey(hash));
+      if (at !== undefined) this.#tables.get(line)?.drop(dropped, at);
+    }
+  }
+
   /**
    * What the answer lacks, when all of it was taken in, and of how many files and results it was
    * dropped. Nothing is dropped that is the newest: what says so of that keeps it back.

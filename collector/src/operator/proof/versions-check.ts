@@ -33,20 +33,21 @@ export class VersionsCheck {
   readonly #isMeant: (block: VersionBlock, place: number) => boolean;
   /** The leaf that came last of each line; of what is newer than the head under `NEWER`. */
   readonly #lastLeaf = new Map<number, number>();
-  /** Commits of which versions were dropped that the answer would have had. */
-  #dropped = 0;
+  readonly #mark: MarkWords | undefined;
+  /** Rows that the answer lacks of commits that it shows, by the commit. */
+  readonly #short = new Map<string, MarkWords[]>();
   /** The first commit that is of another history. */
   #foreign: number | undefined;
 
   /** @param size Of the log that the commits are proved against: what comes later is newer. */
   constructor(commits: readonly ProvedCommit[], size: number, { mark, order }: VersionsAsked) {
     this.#size = size;
+    this.#mark = mark;
     this.#sign = order === 'oldest first' ? 1 : -1;
     for (const commit of commits) {
       const key = mapKey(commit.hash);
       this.#commits.set(key, commit);
       if (isAbout(commit, mark)) this.#wanted.set(key, commit);
-      if (hasDropped(commit, mark)) this.#dropped += 1;
     }
     this.#isMeant =
       mark === undefined
@@ -73,10 +74,33 @@ export class VersionsCheck {
         throw unverified(
           `the collector passes something else in commit ${sequence} off as what was asked for`,
         );
-      if (isWanted && isMeant && !isNamed)
-        if (!has(commit?.dropped ?? NO_MARKS, rowMark(block, place)))
-          throw leftOut(`a version in commit ${sequence} of agent ${commit?.agent ?? ''}`);
+      if (isWanted && isMeant && !isNamed) this.#lacks(key, rowMark(block, place));
     });
+  }
+
+  #lacks(key: string, mark: MarkWords): void {
+    if (has(this.#commits.get(key)?.dropped ?? NO_MARKS, mark)) return;
+    const short = this.#short.get(key) ?? [];
+    this.#short.set(key, short);
+    short.push(mark);
+  }
+
+  /** Whether the answer lacks something that was not dropped as far as it is known here. */
+  get isShort(): boolean {
+    return this.#wanted.size > 0 || this.#short.size > 0;
+  }
+
+  /** Takes in what was dropped of the same commits meanwhile. */
+  learnDropped(commits: readonly ProvedCommit[]): void {
+    for (const commit of commits) {
+      const key = mapKey(commit.hash);
+      if (!this.#commits.has(key)) continue;
+      this.#commits.set(key, commit);
+      if (!isAbout(commit, this.#mark)) this.#wanted.delete(key);
+      const short = this.#short.get(key)?.filter((mark) => !has(commit.dropped, mark)) ?? [];
+      if (short.length > 0) this.#short.set(key, short);
+      else this.#short.delete(key);
+    }
   }
 
   #requireOwn(): void {
@@ -98,11 +122,15 @@ export class VersionsCheck {
    * CommandError for what it lacks or adds.
    */
   finish(): number {
+    for (const key of this.#short.keys()) {
+      const { sequence, agent } = this.#commits.get(key) ?? { sequence: 0, agent: '' };
+      throw leftOut(`a version in commit ${sequence} of agent ${agent}`);
+    }
     const missing = [...this.#wanted.values()];
     const newest = missing.at(-1);
     if (newest === undefined) {
       this.#requireOwn();
-      return this.#dropped;
+      return [...this.#commits.values()].filter((one) => hasDropped(one, this.#mark)).length;
     }
     const more = missing.length - 1;
     const others =

@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, request, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBundle } from '@aliquot/shared/keys/bundle';
@@ -154,4 +155,61 @@ describe('I-C19 retention', () => {
     await ok('collector', 'clock', '--confirm');
     await ok('retention', 'run');
   });
+
+  it('drops between the proof and the answer of a list: that is named as dropped, never as left out', async () => {
+    await back(['/data/large'], 'x'.repeat(100_000));
+    for (const words of ['c1', 'c2', 'c3']) await back(['/data/c'], words);
+    await wait(20);
+    expect((await ok('retention', 'run', '--json')).lines[0]).toMatchObject({ type: 'expired' });
+    await wait(8);
+    let dropped = 0;
+    const between = await Between.open(url, async (path) => {
+      if (!/\/versions\/[0-9a-f]{32}$/.test(path)) return;
+      const { lines } = await tried('gc', 'run', '--json');
+      dropped += Number(lines.at(-1)?.['versions']);
+    });
+    const versions = ['versions', '--agent', 'hplc-1', '--path', '/data/c', '--json'];
+    const clock = { nowMs: () => Date.now() + aheadMs };
+    const listed = await aliquot([...versions, '--kit', at('lab.kit')], {
+      ...{ url: between.url, token, clock },
+    });
+    between.close();
+    expect(dropped).toBeGreaterThan(0);
+    expect(listed.stderr).toContain('the rules of retention have dropped versions in 2 commits');
+    expect([listed.code, listed.lines]).toEqual([0, [expect.objectContaining({ size: 2 })]]);
+  });
 });
+
+/** Stands before a collector, and lets something happen before it passes a question on. */
+class Between {
+  readonly #server: Server;
+
+  private constructor(upstream: string, before: (path: string) => Promise<void>) {
+    this.#server = createServer((asked, reply) => {
+      const { url: path = '/', method, headers } = asked;
+      void before(path).then(() => {
+        const passed = request(`${upstream}${path}`, { method, headers }, (answer) => {
+          reply.writeHead(answer.statusCode ?? 500, answer.headers);
+          answer.pipe(reply);
+        });
+        asked.pipe(passed);
+      });
+    });
+  }
+
+  static async open(upstream: string, before: (path: string) => Promise<void>): Promise<Between> {
+    const between = new Between(upstream, before);
+    await new Promise<void>((resolve) => between.#server.listen(0, '127.0.0.1', resolve));
+    return between;
+  }
+
+  get url(): string {
+    const address = this.#server.address();
+    return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
