@@ -48,7 +48,10 @@ async function sweep() {
 }
 
 /** A record rots, and the catalog is made again without it. */
-async function openWithout(kind: 'swept' | 'event', ordinal: number): Promise<void> {
+async function openWithout(
+  kind: 'dropped' | 'swept' | 'event' | 'uploads',
+  ordinal: number,
+): Promise<void> {
   await store.close();
   const { path, at } = await recordAt(dir, kind, ordinal);
   for (const byte of [60, 70, 80]) await spoil(path, at + byte);
@@ -104,5 +107,62 @@ describe('I-C22 where a record has rotted', () => {
     expect(await store.intake.has(agent.lineageId, ids)).toEqual([true]);
     expect(await sweep()).toMatchObject({ type: 'unreadable' });
     expect(await store.intake.has(agent.lineageId, ids)).toEqual([true]);
+  });
+
+  test('that dropped versions, these are listed again and keep nothing from being swept: they go once more', async () => {
+    const chunks = Array.from({ length: 40 }, (_, at) => content(`one ${at}`, 80));
+    const file: WorldFile = agent.file('/a', chunks);
+    const { leafIndex } = await back(file);
+    const second = await back(agent.file('/a', [content('two')]));
+    await back(agent.file('/a', [content('three')]));
+    expect(await drop(leafIndex)).toBe(1);
+    expect(await sweep()).toMatchObject({ type: 'swept', items: file.items.length });
+    await store.data.rewrite({ all: true });
+    expect(await drop(second.leafIndex)).toBe(1);
+    await openWithout('dropped', 0);
+    const listed = async () => {
+      let versions = 0;
+      for await (const { live } of store.reading.versions(agent.lineageId, agent.fileId('/a')))
+        versions += live.length;
+      return versions;
+    };
+    expect(await listed()).toBe(2);
+    expect(await sweep()).toMatchObject({ type: 'swept', items: 1 });
+    expect(await drop(leafIndex)).toBe(1);
+    expect(await listed()).toBe(1);
+    expect(await sweep()).toMatchObject({ type: 'swept', items: 0 });
+    // Sent again it is one like any other.
+    await back(agent.file('/a', chunks));
+    expect(await sweep()).toMatchObject({ type: 'swept' });
+    expect(
+      await store.intake.has(
+        agent.lineageId,
+        file.items.map(({ id }) => id),
+      ),
+    ).toEqual(file.items.map(() => true));
+  });
+
+  test('that says whose something is, a page that is nowhere still keeps all of it', async () => {
+    const file = agent.file(
+      '/a',
+      Array.from({ length: 40 }, (_, at) => content(`one ${at}`, 80)),
+    );
+    const { leafIndex } = await back(file);
+    await back(agent.file('/a', [content('two')]));
+    expect(await drop(leafIndex)).toBe(1);
+    expect(await sweep()).toMatchObject({ type: 'swept' });
+    await store.data.rewrite({ all: true });
+    await store.close();
+    for (const kind of ['dropped', 'uploads'] as const) {
+      const { path, at } = await recordAt(dir, kind, 0);
+      for (const byte of [60, 70, 80]) await spoil(path, at + byte);
+    }
+    rmSync(join(dir, 'catalog'), { recursive: true });
+    store = await open();
+    const outcome = await sweep();
+    expect(outcome).toEqual({
+      type: 'unreadable',
+      what: expect.stringMatching(/^page [0-9a-f]{16} cannot be read$/),
+    });
   });
 });

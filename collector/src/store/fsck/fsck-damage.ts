@@ -169,22 +169,27 @@ async function tellVersions(
 ): Promise<void> {
   const needs = new Needs(core, lost);
   const dropped = new DroppedSlots(core.catalog, 0, core.log.size);
-  for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
-    const { type, payload } = await core.leafRecord(leafIndex);
-    if (type !== 'commit') continue;
-    const without = await dropped.of(leafIndex);
-    const { header, rows } = readCommit(decodeStoredCommit(payload).commit);
-    const agent = core.registry.row(header.agentId)?.name ?? hex(header.agentId);
-    for (const { entry, slot } of rowsIn(rows)) {
-      if (isSet(without, slot) || !(await needs.lost(entry.content))) continue;
-      tell({
-        code: 'version-damaged',
-        severity: 'error',
-        what: `a version captured ${new Date(entry.capturedAtMs).toISOString()} (${entry.size} bytes) is not whole`,
-        where: `agent ${agent}, file ${hex(entry.fileId)}, commit ${header.sequence}`,
-        remedy: 'back the file up again where it still exists; else put the packs back from a copy',
-      });
+  try {
+    for (let leafIndex = 0; leafIndex < core.log.size; leafIndex += 1) {
+      const { type, payload } = await core.leafRecord(leafIndex);
+      if (type !== 'commit') continue;
+      const without = await dropped.of(leafIndex);
+      const { header, rows } = readCommit(decodeStoredCommit(payload).commit);
+      const agent = core.registry.row(header.agentId)?.name ?? hex(header.agentId);
+      for (const { entry, slot } of rowsIn(rows)) {
+        if (isSet(without, slot) || !(await needs.lost(entry.content))) continue;
+        tell({
+          code: 'version-damaged',
+          severity: 'error',
+          what: `a version captured ${new Date(entry.capturedAtMs).toISOString()} (${entry.size} bytes) is not whole`,
+          where: `agent ${agent}, file ${hex(entry.fileId)}, commit ${header.sequence}`,
+          remedy:
+            'back the file up again where it still exists; else put the packs back from a copy',
+        });
+      }
     }
+  } finally {
+    await dropped.close();
   }
 }
 

@@ -106,7 +106,7 @@ class HistoryCheck {
       const found = item.type === 'record' ? item : await this.#mended(number, item);
       if (header === undefined || found === undefined) {
         const what = `${nameOf(header?.kind ?? 'record')} that was durable is broken`;
-        this.#error('record-broken', what, number, offset);
+        this.#error('record-broken', what, number, offset, remedyFor(header?.kind));
       } else if (ended !== undefined)
         this.#error('record-broken', 'a record stands behind the end of its file', number, offset);
       else if (header.kind === 'end')
@@ -175,4 +175,10 @@ class HistoryCheck {
     const where = offset === undefined ? path : `${path}, byte ${offset}`;
     this.#checks.tell({ code, severity, what, where, remedy });
   }
+}
+
+/** What was let go is there again without such a record, and needs nobody to mend it. */
+function remedyFor(kind: HistoryFileKind | undefined): string {
+  if (kind !== 'dropped' && kind !== 'expired') return RESTORE;
+  return `${RESTORE}; without one, versions that it let go are listed again, dropped ones perhaps without content, until retention and collection let them go once more: aliquot retention run, and aliquot gc run when the grace is over`;
 }

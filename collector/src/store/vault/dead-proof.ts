@@ -39,6 +39,16 @@ export async function provedDead(history: HistoryLog, ids: readonly ChunkId[]): 
   return { type: 'proved', dead };
 }
 
+/**
+ * The first record that has rotted and may say what is in whose set; or whose agents there are.
+ * Reads the whole history.
+ */
+export async function rottenOwnership(history: HistoryLog): Promise<HistoryPlace | undefined> {
+  for await (const { kind, place, isBroken } of history.replay(historyStart))
+    if (isBroken === true && (saysWhose(kind) || kind === 'event')) return place;
+  return undefined;
+}
+
 type SaysWhose = 'uploads' | 'references' | 'swept';
 
 /** Whether records of a kind change whose set items are in. */

@@ -33,6 +33,11 @@ export class DroppedSlots {
     return slots;
   }
 
+  /** Ends the look at rows that nobody asks for any more. */
+  async close(): Promise<void> {
+    await this.#rows.return();
+  }
+
   async #step(): Promise<void> {
     const { value } = await this.#rows.next();
     this.#next = value ?? undefined;
@@ -40,11 +45,16 @@ export class DroppedSlots {
 }
 
 /** The slots of one leaf that were dropped. */
-export function droppedSlots(
+export async function droppedSlots(
   catalog: Pick<CatalogStore, 'scan'>,
   leafIndex: number,
 ): Promise<Uint8Array> {
-  return new DroppedSlots(catalog, leafIndex, leafIndex + 1).of(leafIndex);
+  const dropped = new DroppedSlots(catalog, leafIndex, leafIndex + 1);
+  try {
+    return await dropped.of(leafIndex);
+  } finally {
+    await dropped.close();
+  }
 }
 
 /**

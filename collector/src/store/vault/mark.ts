@@ -25,13 +25,23 @@ import { passedOver } from '../errors.ts';
 import { comparePlaces } from '../packs/pack-store.ts';
 import { united } from './apply-dropped.ts';
 import type { VaultCore } from './core.ts';
+import { rottenOwnership } from './dead-proof.ts';
 import { DroppedSlots } from './dropped-slots.ts';
+import { ownedBy } from './own-items.ts';
 import { provedRuns } from './proved-runs.ts';
 
 const SALT_BYTES = 16;
 const NO_SLOTS = new Uint8Array(0);
 /** Pages that are looked up together, and read in the order in which they lie. */
 const PAGES_AT_ONCE = 512;
+
+/** Rows of a commit that cost as much as a page that is read. */
+const ROWS_FOR_PAGE = 256;
+
+/** How much more may be walked in one go: pages, and commits by their rows. */
+interface WalkRoom {
+  left: number;
+}
 
 /** A mark that cannot be made: what a commit or a page refers to cannot be read. */
 export interface Unreadable {
@@ -56,7 +66,12 @@ export class Mark {
   /** Pages whose references are still to be entered. */
   #open: ChunkId[] = [];
   readonly #letGo: ReadonlyMap<number, Uint8Array>;
+  /** The log was looked through up to here; and how many of the lineage's commits were walked. */
   #walked = 0;
+  #commits = 0;
+  #hasBegun = false;
+  /** Whether every record can be read that says what is in whose set; undefined: not asked yet. */
+  #isSetCertain: boolean | undefined;
   /** Pages that were proved since the mark began, and how many of them were walked. */
   readonly #proved: readonly ChunkId[];
   #provedWalked = 0;
@@ -84,13 +99,18 @@ export class Mark {
   }
 
   get ground(): MarkGround {
-    const walked = this.#walked + this.#provedWalked;
+    const walked = this.#commits + this.#provedWalked;
     return { opening: this.#core, logEpoch: this.#logEpoch, walked };
   }
 
-  /** What has come, up to a size of the log: to be compared with what was walked. */
-  cameBy(size: number): number {
-    return size + this.#proved.length;
+  /**
+   * What has come of the lineage, up to a size of the log: to be compared with what was walked.
+   * Leaves of others do not count. Looks at the leaves alone.
+   */
+  async cameBy(size: number): Promise<number> {
+    const commits = (await this.#logged(size)).length;
+    const proved = this.#proved.length - this.#provedWalked;
+    return this.ground.walked + commits + proved + this.#open.length;
   }
 
   /** Whether anything that was walked refers to an item; of chunks and slabs: perhaps. */
@@ -103,26 +123,43 @@ export class Mark {
    * since the mark began: a commit that is still to come relies on what is below them.
    */
   async walkTo(size: number): Promise<Unreadable | undefined> {
+    const ended = await this.walkSome(size, Number.POSITIVE_INFINITY);
+    return ended === 'unfinished' ? undefined : ended;
+  }
+
+  /** The same, but no more than so many pages' worth at a time: the next call goes on. */
+  async walkSome(size: number, pages: number): Promise<Unreadable | 'unfinished' | undefined> {
+    const room: WalkRoom = { left: pages };
     for (; this.#provedWalked < this.#proved.length; this.#provedWalked += 1) {
       const page = this.#proved[this.#provedWalked];
       if (page !== undefined) this.#enterPage(page);
     }
-    const below = await this.#walkPages();
+    const below = await this.#walkPages(room);
     if (below !== undefined) return below;
-    const leaves = this.#walked === 0 ? await this.#linked(size) : await this.#logged(size);
+    const leaves = this.#hasBegun ? await this.#logged(size) : await this.#linked(size);
+    this.#hasBegun = true;
     const dropped = new DroppedSlots(this.#core.catalog, this.#walked, size);
-    for (const leafIndex of leaves) {
-      const stored = await this.#core.leafRecord(leafIndex).catch(passedOver);
-      if (stored === undefined)
-        return { type: 'unreadable', what: `the commit at leaf ${leafIndex} is damaged` };
-      const { rows } = readCommit(decodeStoredCommit(stored.payload).commit);
-      const letGo = this.#letGo.get(leafIndex) ?? NO_SLOTS;
-      const { lists, slabs } = contentsOf(rows, united(await dropped.of(leafIndex), letGo));
-      for (const { id } of slabs) this.#leaves.add(id);
-      for (const list of lists) this.#enter(list);
-      const failed = await this.#walkPages();
-      if (failed !== undefined) return failed;
-      await turn();
+    try {
+      for (const leafIndex of leaves) {
+        if (room.left <= 0) return 'unfinished';
+        const stored = await this.#core.leafRecord(leafIndex).catch(passedOver);
+        if (stored === undefined)
+          return { type: 'unreadable', what: `the commit at leaf ${leafIndex} is damaged` };
+        const { rows } = readCommit(decodeStoredCommit(stored.payload).commit);
+        const letGo = this.#letGo.get(leafIndex) ?? NO_SLOTS;
+        const { lists, slabs } = contentsOf(rows, united(await dropped.of(leafIndex), letGo));
+        for (const { id } of slabs) this.#leaves.add(id);
+        for (const list of lists) this.#enter(list);
+        // From here on its pages are open, which says that it is not walked whole.
+        this.#walked = leafIndex + 1;
+        this.#commits += 1;
+        room.left -= 1 + rows.count / ROWS_FOR_PAGE;
+        const failed = await this.#walkPages(room);
+        if (failed !== undefined) return failed;
+        await turn();
+      }
+    } finally {
+      await dropped.close();
     }
     this.#walked = size;
     return undefined;
@@ -141,13 +178,17 @@ export class Mark {
     this.#open.push(id);
   }
 
-  async #walkPages(): Promise<Unreadable | undefined> {
+  async #walkPages(room: WalkRoom): Promise<Unreadable | 'unfinished' | undefined> {
     while (this.#open.length > 0) {
-      const unread = await this.#readPages(this.#open.splice(-PAGES_AT_ONCE));
+      if (room.left <= 0) return 'unfinished';
+      const some = this.#open.splice(-Math.min(PAGES_AT_ONCE, Math.ceil(room.left)));
+      room.left -= some.length;
+      const unread = await this.#readPages(some);
       // Each by itself, from wherever it lies: one may have moved meanwhile, or has rotted.
       for (const id of unread) {
         const page = await this.#core.items.readPage(id);
         if (page === undefined) {
+          if (await this.#hasLeft(id)) continue;
           const name = Buffer.from(id).toString('hex').slice(0, 16);
           return { type: 'unreadable', what: `page ${name} cannot be read` };
         }
@@ -155,6 +196,21 @@ export class Mark {
       }
     }
     return undefined;
+  }
+
+  /**
+   * Whether a page that is nowhere has left the lineage's set by a record that took it out. Then a
+   * version seems to need it because the record that dropped that version has rotted: it is listed
+   * again, and goes when retention decides it again. Whoever sends the page again proves it anew,
+   * so it counts as walked no more.
+   */
+  async #hasLeft(id: ChunkId): Promise<boolean> {
+    const { catalog, history, items } = this.#core;
+    const [owned] = await ownedBy(catalog, this.#lineageId, [id], await items.rows([id]));
+    if (owned !== undefined) return false;
+    this.#isSetCertain ??= (await rottenOwnership(history)) === undefined;
+    if (this.#isSetCertain) this.#pages.delete(idName(id));
+    return this.#isSetCertain;
   }
 
   /** Enters what pages refer to that prove where they lie; answers with the others. */

@@ -78,28 +78,32 @@ export async function* historyCommits(
   }
   places.sort((a, b) => a.leafIndex - b.leafIndex);
   const dropped = new DroppedSlots(core.catalog, from, size);
-  for (const { leafIndex, receivedAtMs, branchId, sequence } of places) {
-    const stored = await core.storedCommit(leafIndex).catch(passedOver);
-    if (stored === undefined) {
-      const row = await core.catalog.get(keys.leaf(leafIndex));
-      if (row !== undefined) yield { leafIndex, leaf: read.leaf(row).bytes, sequence, branchId };
-      continue;
+  try {
+    for (const { leafIndex, receivedAtMs, branchId, sequence } of places) {
+      const stored = await core.storedCommit(leafIndex).catch(passedOver);
+      if (stored === undefined) {
+        const row = await core.catalog.get(keys.leaf(leafIndex));
+        if (row !== undefined) yield { leafIndex, leaf: read.leaf(row).bytes, sequence, branchId };
+        continue;
+      }
+      const commit = decodeSignedCommit(stored.commit);
+      const rows = new CommitRows(commit, stored.facts);
+      const isWhole = !commit.headerOnly;
+      const lossOf = commit.lossSignature && lossHash(commitHash(commit.header), commit.lacking);
+      yield encodeHistoryCommit({
+        header: commit.header,
+        signature: commit.signature,
+        leafIndex,
+        receivedAtMs,
+        branchId,
+        summary: isWhole ? rows.summary : new Uint8Array(0),
+        lost: isWhole ? lostMarks(rows) : new Uint8Array(0),
+        lossHash: lossOf,
+        dropped: droppedMarks(rows, await dropped.of(leafIndex)),
+      });
     }
-    const commit = decodeSignedCommit(stored.commit);
-    const rows = new CommitRows(commit, stored.facts);
-    const isWhole = !commit.headerOnly;
-    const lossOf = commit.lossSignature && lossHash(commitHash(commit.header), commit.lacking);
-    yield encodeHistoryCommit({
-      header: commit.header,
-      signature: commit.signature,
-      leafIndex,
-      receivedAtMs,
-      branchId,
-      summary: isWhole ? rows.summary : new Uint8Array(0),
-      lost: isWhole ? lostMarks(rows) : new Uint8Array(0),
-      lossHash: lossOf,
-      dropped: droppedMarks(rows, await dropped.of(leafIndex)),
-    });
+  } finally {
+    await dropped.close();
   }
 }
 

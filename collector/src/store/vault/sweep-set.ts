@@ -15,8 +15,10 @@ import { Mark } from './mark.ts';
 
 /** Items that leave by one record: a step of some ten milliseconds. */
 const STEP_ITEMS = 1024;
-/** Commits that come all the time are walked beside the queue so often, and then in it. */
+/** What comes all the time is walked beside the queue so often, and then also in it. */
 const MOST_WALKS = 3;
+/** So much in one job, in pages: some ten milliseconds; the rest beside the queue again. */
+const JOB_PAGES = 64;
 
 export interface SweepParts {
   readonly keeper: CoreKeeper;
@@ -147,14 +149,17 @@ class Sweep {
     const mark = this.#mark;
     const waits = sweepWaitsFor(core, this.#lineageId, this.#epoch);
     const leaves = core.log.size;
-    const came = mark.cameBy(leaves);
-    const ground = { opening: core, logEpoch: core.sums.logEpoch, came, isAnnounced: true };
-    const now = { ...ground, waits: waits.length };
-    let refused = sweepRefusal(mark.ground, now);
+    const ask = async () =>
+      sweepRefusal(mark.ground, {
+        ...{ opening: core, logEpoch: core.sums.logEpoch, isAnnounced: true },
+        ...{ came: await mark.cameBy(leaves), waits: waits.length },
+      });
+    let refused = await ask();
     if (refused === 'unwalked' && insists) {
-      const failed = await mark.walkTo(leaves);
+      const failed = await mark.walkSome(leaves, JOB_PAGES);
+      if (failed === 'unfinished') return 'unwalked';
       if (failed !== undefined) return failed;
-      refused = sweepRefusal(mark.ground, now);
+      refused = await ask();
     }
     switch (refused) {
       case 'unwalked':
