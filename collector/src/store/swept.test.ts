@@ -103,6 +103,24 @@ describe('I-C22 a sweep of a lineage’s set', () => {
     await expectSameAgain();
   });
 
+  test('takes the pieces of a slab that nobody needs out of the sums', async () => {
+    const files = agent.small({ '/d/a': content('a'), '/d/b': content('b', 70) });
+    const first = await back(agent, ...files);
+    const unique = store.figures.stats().uniqueBytes;
+    expect(unique).toBeGreaterThan(70);
+    const later = agent.small({ '/d/a': content('a2'), '/d/b': content('b2', 71) });
+    await back(agent, ...later);
+    expect(await drop(first.leafIndex)).toBe(1);
+    expect(await drop(first.leafIndex, 1)).toBe(1);
+    expect(await sweep()).toMatchObject({ type: 'swept', items: 1 });
+    expect(store.figures.stats().uniqueBytes).toBe(unique + 1);
+    await expectSameAgain();
+    // What is sent and named again counts again.
+    await back(agent, ...files);
+    expect(store.figures.stats().uniqueBytes).toBe(2 * unique + 1);
+    await expectSameAgain();
+  });
+
   test('waits for every line, but not for a PC that is said to be lost; one that comes back is waited for', async () => {
     const { leafIndex } = await back(agent, agent.file('/a', [content('one')]));
     await back(agent, agent.file('/a', [content('two')]));

@@ -2,6 +2,7 @@ import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../testing/store/world.ts';
 import { Bloom } from './bloom.ts';
+import { GrowingBloom } from './growing-bloom.ts';
 
 const idOf = (text: string) => sha256(Buffer.from(text));
 
@@ -30,4 +31,21 @@ describe('a Bloom table', () => {
     const [one = new Set(), other = new Set()] = wrong;
     expect([...one].filter((at) => other.has(at)).length).toBeLessThan(one.size / 4);
   });
+});
+
+test('of which nobody knows how many come, it grows: none is forgotten, and few others seem added', () => {
+  let salts = 0;
+  const bloom = new GrowingBloom(() => sha256(Buffer.from(`salt ${salts++}`)).subarray(0, 16), 512);
+  const idAt = (number: number) => sha256(Buffer.from(`id ${number}`));
+  const many = 40 * 512;
+  for (let at = 0; at < many; at += 1) {
+    bloom.add(idAt(at));
+    // The same again takes no room.
+    bloom.add(idAt(at >>> 1));
+  }
+  for (let at = 0; at < many; at += 1) expect(bloom.has(idAt(at))).toBe(true);
+  let mistaken = 0;
+  for (let at = many; at < 2 * many; at += 1) if (bloom.has(idAt(at))) mistaken += 1;
+  expect(mistaken).toBeLessThan(many / 10);
+  expect(salts).toBe(6);
 });

@@ -18,7 +18,10 @@ export interface ItemRow {
   readonly places: readonly HeldPlace[];
   /** How many pieces a slab has; else, and where no pack holds it, 0. */
   readonly pieces: number;
-  /** Plaintext bytes of a chunk as its first reference states them; `undefined` before any. */
+  /**
+   * Plaintext bytes of a chunk as its first reference states them, of a slab those of the pieces
+   * that are named; `undefined` before any.
+   */
   readonly plainSize: number | undefined;
   /** Of a slab: a bit is set for each piece, from 0 on, that a version refers to or did once. */
   readonly named: Uint8Array;

@@ -2,8 +2,8 @@ import type { LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { Serial } from '@aliquot/shared/serial';
 import { nextSweepEpoch } from '../../collection/progress.ts';
-import { Bloom } from '../catalog/bloom.ts';
 import { keys } from '../catalog/catalog-keys.ts';
+import { GrowingBloom } from '../catalog/growing-bloom.ts';
 import { type CollectParts, collectionAhead, collectVault, lineagesOf } from '../vault/collect.ts';
 import type { VaultCore } from '../vault/core.ts';
 import { dropVersions } from '../vault/drop-versions.ts';
@@ -14,15 +14,12 @@ import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultData, VaultSweep } from '../vault-collection.ts';
 import { letGoAsked } from './retention.ts';
 
-/** What agents of one lineage rely on while it waits: some hundred thousand items. */
-const WATCHED_ITEMS = 1 << 18;
-
 export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite'>): VaultSweep {
   const { keeper, random, hasher, reserve } = parts;
   const sweeping = new Serial();
   const watch = (lineageId: LineageId): void => {
     if (!keeper.uploads.isWatched(lineageId))
-      keeper.uploads.watch(lineageId, new Bloom(WATCHED_ITEMS, random.bytes(16)));
+      keeper.uploads.watch(lineageId, new GrowingBloom(() => random.bytes(16)));
   };
 
   const listeners = new Map<string, Set<(epoch: number) => void>>();

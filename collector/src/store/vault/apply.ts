@@ -82,6 +82,9 @@ async function applyPlainSizes(
   return uniqueBytes;
 }
 
+/** As much as a row holds: more than a slab can have, and less than its references may claim. */
+const MOST_PLAIN_BYTES = 2 ** 32 - 2;
+
 /**
  * Notes pieces of slabs that nothing had referred to before; answers with the sum of their
  * plaintext bytes as the references state them.
@@ -106,8 +109,10 @@ async function applyNamedPieces(
     }
     if (bytes === 0) continue;
     const marks = named.subarray(0, (most >>> 3) + 1);
-    change.put(keys.item(id), values.item({ ...row, named: marks }));
-    uniqueBytes += BigInt(bytes);
+    const before = row.plainSize ?? 0;
+    const plainSize = Math.min(before + bytes, MOST_PLAIN_BYTES);
+    change.put(keys.item(id), values.item({ ...row, plainSize, named: marks }));
+    uniqueBytes += BigInt(plainSize - before);
   }
   return uniqueBytes;
 }

@@ -1,6 +1,6 @@
 import type { ChunkId, LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
-import type { Bloom } from '../catalog/bloom.ts';
+import type { GrowingBloom } from '../catalog/growing-bloom.ts';
 import type { VaultCore } from './core.ts';
 
 /** Ids in one uploads record. */
@@ -23,7 +23,7 @@ interface Pending {
 export class PendingUploads {
   readonly #lineages = new Map<string, Pending>();
   /** By lineage: what its agents have sent, or been told that it is here, since a look began. */
-  readonly #touched = new Map<string, Bloom>();
+  readonly #touched = new Map<string, GrowingBloom>();
   /** By lineage that is being swept: pages that were proved since its mark began. */
   readonly #proved = new Map<string, ChunkId[]>();
 
@@ -45,7 +45,7 @@ export class PendingUploads {
    * Remembers from now on what the agents of a lineage rely on, until its sweep has come to its
    * end: also what its set had before, which leaves no other trace.
    */
-  watch(lineageId: LineageId, touched: Bloom): void {
+  watch(lineageId: LineageId, touched: GrowingBloom): void {
     this.#touched.set(hex(lineageId), touched);
   }
 
