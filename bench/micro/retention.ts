@@ -1,6 +1,6 @@
 import {
   type FileHistoryFacts,
-  keptUntil,
+  keptFor,
   type VersionFacts,
 } from '../../collector/src/retention/kept.ts';
 import { rulingFor } from '../../collector/src/retention/ruling.ts';
@@ -53,7 +53,7 @@ export const retention: MicroTask = {
       run() {
         let stays = 0;
         for (let file = 0; file < FILES; file += 1)
-          for (const end of keptUntil(fileAt(file))) if (end > NOW_MS) stays += 1;
+          for (const end of keptFor(fileAt(file)).ends) if (end > NOW_MS) stays += 1;
         if (stays < FILES) throw new Error('the newest of each file stays');
         return FILES * EACH;
       },

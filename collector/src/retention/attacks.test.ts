@@ -8,7 +8,7 @@ import {
   type RetentionCase,
   rulesIn,
 } from '../../testing/retention/histories.ts';
-import { keptUntil } from './kept.ts';
+import { keptFor } from './kept.ts';
 
 /**
  * Somebody holds a PC and everything on it, and wants the collector to let go of what it has. The
@@ -41,7 +41,7 @@ function daysKept(attack: readonly Arrival[], fromMs: number): number[] {
   const versions = dated([...honest, ...attack]);
   const nowMs = versions.at(-1)?.receivedMs ?? 0;
   const world: RetentionCase = { versions, policies, holds: [], isDecided: true, nowMs };
-  const ends = keptUntil(factsOf(world, nowMs));
+  const ends = keptFor(factsOf(world, nowMs)).ends;
   return ends.slice(0, honest.length).map((end) => (end - fromMs) / DAY_MS);
 }
 
@@ -100,7 +100,7 @@ describe('whoever holds a PC changes nothing that should be kept', () => {
     const versions = dated([...honest, ...attack]);
     const world = { versions, holds: [], isDecided: true, nowMs: NOON + 1 };
     const set = [{ revision: 1, setAtMs: 0, rules: locked, grace: undefined }];
-    const ends = keptUntil(factsOf({ ...world, policies: set }, NOON + 1));
+    const ends = keptFor(factsOf({ ...world, policies: set }, NOON + 1)).ends;
     for (const [at, { receivedMs }] of honest.entries())
       expect(ends[at]).toBeGreaterThanOrEqual(receivedMs + 365 * DAY_MS);
   });

@@ -21,9 +21,9 @@ export function periodAt(period: Period, ms: number): number {
     case 'week':
       return Math.floor((ms / DAY_MS + DAYS_TO_MONDAY) / 7);
     case 'month':
-      return monthAt(new Date(ms));
+      return monthAt(ms);
     case 'year':
-      return new Date(ms).getUTCFullYear();
+      return EPOCH_YEAR + Math.floor(monthAt(ms) / 12);
   }
 }
 
@@ -50,9 +50,10 @@ export function periodStart(period: Period, number: number): number {
 export function after(ms: number, { count, unit }: Term): number {
   if (unit === 'd') return ms + count * DAY_MS;
   if (unit === 'w') return ms + count * 7 * DAY_MS;
-  const from = new Date(ms);
-  const month = monthAt(from) + (unit === 'mo' ? count : count * 12);
-  const sameDay = periodStart('month', month) + (from.getUTCDate() - 1) * DAY_MS;
+  const from = monthAt(ms);
+  const month = from + (unit === 'mo' ? count : count * 12);
+  const day = Math.floor(ms / DAY_MS) - periodStart('month', from) / DAY_MS;
+  const sameDay = periodStart('month', month) + day * DAY_MS;
   return Math.min(sameDay + (ms % DAY_MS), periodStart('month', month + 1));
 }
 
@@ -62,6 +63,18 @@ function shown(ms: number): number {
 }
 
 /** Months since January 1970. */
-function monthAt(date: Date): number {
-  return (date.getUTCFullYear() - EPOCH_YEAR) * 12 + date.getUTCMonth();
+function monthAt(ms: number): number {
+  const day = Math.floor(ms / DAY_MS);
+  const place = Math.abs(day % REMEMBERED_DAYS);
+  if (days[place] !== day) {
+    const date = new Date(ms);
+    months[place] = (date.getUTCFullYear() - EPOCH_YEAR) * 12 + date.getUTCMonth();
+    days[place] = day;
+  }
+  return months[place] as number;
 }
+
+/** Millions of versions lie in some thousand days: of these it is known which months they are of. */
+const REMEMBERED_DAYS = 4096;
+const days = new Float64Array(REMEMBERED_DAYS).fill(Number.NaN);
+const months = new Float64Array(REMEMBERED_DAYS);

@@ -6,7 +6,7 @@ import {
   type RetentionCase,
   rulesIn,
 } from '../../testing/retention/histories.ts';
-import { type FileHold, keptUntil, tellReasons } from './kept.ts';
+import { type FileHold, keptFor, tellReasons } from './kept.ts';
 import type { SetPolicy } from './ruling.ts';
 
 /** One example for each reason; `promises.test.ts` has the rest. */
@@ -108,13 +108,13 @@ describe('a version stays', () => {
     const versions = dated(arrived('2026-01-01', '2026-01-02 whole other', '2026-01-05 gone'));
     const nowMs = ms('2026-01-08');
     const world = { versions, policies: since(rules), holds: [], isDecided: true, nowMs };
-    expect(keptUntil(factsOf(world, nowMs)).map(day)).toEqual([
+    expect(keptFor(factsOf(world, nowMs)).ends.map(day)).toEqual([
       '2026-01-09',
       '2026-02-05',
       '2026-02-05',
     ]);
     const left = factsOf(world, nowMs, (place) => place !== 1);
-    expect(keptUntil(left).map(day)).toEqual(['2026-01-09', '2026-01-09']);
+    expect(keptFor(left).ends.map(day)).toEqual(['2026-01-09', '2026-01-09']);
   });
 
   it('as the newest whole one while newer ones are only growing, also when the file is gone then', () => {
@@ -206,7 +206,7 @@ describe('a version stays', () => {
     const [first, ...rest] = facts.versions;
     if (first === undefined) throw new Error('none');
     const named = { ...facts, versions: [{ ...first, resultUntilMs: ms('2029-01-01') }, ...rest] };
-    expect(keptUntil(named).map(day)).toEqual(['2029-01-01', 'open']);
+    expect(keptFor(named).ends.map(day)).toEqual(['2029-01-01', 'open']);
   });
 });
 
@@ -214,5 +214,5 @@ it('a "gone" with nothing before it goes: it says no more than that there is not
   expect(reasons(arrived('2026-01-01 gone'), since(WITHIN), '2026-01-02')).toEqual([[]]);
   const world = { versions: dated(arrived('2026-01-01 gone')), policies: since(WITHIN) };
   const facts = factsOf({ ...world, holds: [], isDecided: true, nowMs: 0 }, ms('2026-01-02'));
-  expect(keptUntil(facts)).toEqual([-Infinity]);
+  expect(keptFor(facts).ends).toEqual([-Infinity]);
 });

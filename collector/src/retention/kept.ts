@@ -106,15 +106,23 @@ export function tellReasons(file: FileHistoryFacts, listener: ReasonListener): v
   for (let at = 0; at < file.versions.length; at += 1) judge.tell(at);
 }
 
-/**
- * Until when each version stays, in the order of the list. It goes when the time has come.
- */
-export function keptUntil(file: FileHistoryFacts): number[] {
+/** Until when versions stay, in the order of the list, and for which reason that long. */
+export interface KeptFor {
+  readonly ends: readonly number[];
+  /** The first of those that end last. */
+  readonly reasons: readonly (KeepReason | undefined)[];
+}
+
+/** What `tellReasons` comes to. A version goes when its end has come. */
+export function keptFor(file: FileHistoryFacts): KeptFor {
   const ends = new Array<number>(file.versions.length).fill(-Infinity);
-  tellReasons(file, (at, _reason, untilMs) => {
-    if (untilMs > (ends[at] ?? Infinity)) ends[at] = untilMs;
+  const reasons = new Array<KeepReason | undefined>(file.versions.length).fill(undefined);
+  tellReasons(file, (at, reason, untilMs) => {
+    if (untilMs <= (ends[at] ?? Infinity)) return;
+    ends[at] = untilMs;
+    reasons[at] = reason;
   });
-  return ends;
+  return { ends, reasons };
 }
 
 const countedPeriods = [

@@ -17,7 +17,7 @@ import {
   ruleOf,
   staysByTheBook,
 } from '../../testing/retention/oracle.ts';
-import { keptUntil, tellReasons } from './kept.ts';
+import { keptFor, tellReasons } from './kept.ts';
 
 /** What docs/retention.md promises, of random histories; a failure prints its seed. */
 
@@ -25,7 +25,7 @@ const many = { numRuns: 1000 };
 
 /** Which of all versions stay at a time, judged with all of them there. */
 function stays(world: RetentionCase, nowMs = world.nowMs): boolean[] {
-  return keptUntil(factsOf(world, nowMs)).map((end) => end > nowMs);
+  return keptFor(factsOf(world, nowMs)).ends.map((end) => end > nowMs);
 }
 
 /** What a restore finds that asks for an instant: a version that is there and was current then. */
@@ -102,7 +102,7 @@ describe('an end that is told', () => {
         }));
         const settled = { ...world, policies };
         const nowMs = world.nowMs + later;
-        const ends = keptUntil(factsOf(settled, world.nowMs));
+        const ends = keptFor(factsOf(settled, world.nowMs)).ends;
         expect(ends.map((end) => end > nowMs)).toEqual(stays(settled, nowMs));
       }),
       many,
@@ -117,7 +117,7 @@ describe('an end that is told', () => {
         tellReasons(facts, (at, _reason, untilMs) => {
           last[at] = Math.max(last[at] ?? -Infinity, untilMs);
         });
-        expect(keptUntil(facts)).toEqual(last);
+        expect(keptFor(facts).ends).toEqual(last);
       }),
     );
   });
@@ -131,7 +131,7 @@ describe('letting go day by day', () => {
       const versions = world.versions.filter(({ receivedMs }) => receivedMs <= nowMs);
       const isThere = { ...world, versions };
       const facts = factsOf(isThere, nowMs, (place) => left[place] === true);
-      for (const [at, end] of keptUntil(facts).entries()) {
+      for (const [at, end] of keptFor(facts).ends.entries()) {
         const place = facts.versions[at]?.place ?? -1;
         if (end <= nowMs) left[place] = false;
       }

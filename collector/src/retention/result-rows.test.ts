@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gap, rule, ruledBy } from '../../testing/retention/histories.ts';
 import { countedInstants, plainAfter } from '../../testing/retention/oracle.ts';
-import { type FileHistoryFacts, keptUntil, type VersionFacts } from './kept.ts';
+import { type FileHistoryFacts, keptFor, type VersionFacts } from './kept.ts';
 import { ResultRows } from './result-rows.ts';
 import { type Ruling, rulingFor } from './ruling.ts';
 
@@ -65,14 +65,14 @@ describe('a folder result goes or stays whole', () => {
         const of = (what: string) => accepted.filter((one) => one.what === what);
 
         const rows = of('row');
-        const rowEnds = keptUntil(factsIn(rows, ruling));
+        const rowEnds = keptFor(factsIn(rows, ruling)).ends;
         const named = new ResultRows(
           rows.map(({ place }, at) => ({ place, untilMs: rowEnds[at] ?? -Infinity })),
         );
         const left = new Set<number>();
         for (const member of ['a', 'b', 'c']) {
           const facts = factsIn(of(member), ruling, named);
-          for (const [at, end] of keptUntil(facts).entries())
+          for (const [at, end] of keptFor(facts).ends.entries())
             if (end > nowMs) left.add(facts.versions[at]?.place ?? -1);
         }
         const wholeRow = (place: number): void => {

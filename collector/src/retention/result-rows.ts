@@ -4,7 +4,7 @@
  * its result.
  */
 
-/** One row of a folder result, and until when it stays (`keptUntil`). */
+/** One row of a folder result, and until when it stays (`keptFor`). */
 export interface RowEnd {
   /**
    * Where it stands in the order of acceptance: any number that rises with leaf and slot. Times do

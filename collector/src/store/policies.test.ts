@@ -10,7 +10,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DAY_MS, type DatedVersion, factsOf } from '../../testing/retention/histories.ts';
 import { staysByTheBook } from '../../testing/retention/oracle.ts';
 import { StoreWorld, seededRandom } from '../../testing/store/world.ts';
-import { keptUntil } from '../retention/kept.ts';
+import { keptFor } from '../retention/kept.ts';
 import type { SetPolicy } from '../retention/ruling.ts';
 import { StoredVault } from './stored-vault.ts';
 
@@ -91,7 +91,7 @@ test('P2: over two years every state stays that a policy keeps or kept in the la
     const nowMs = clock.now;
     const world = { versions, policies, holds: [], isDecided: true, nowMs };
     const facts = factsOf(world, nowMs, (place) => left.has(place));
-    for (const [place, end] of keptUntil(facts).entries())
+    for (const [place, end] of keptFor(facts).ends.entries())
       if (end <= nowMs) left.delete(facts.versions[place]?.place ?? -1);
     for (const [place, stays] of staysByTheBook({ ...world, policies: set }).entries())
       if (!stays) byTheBook.delete(place);

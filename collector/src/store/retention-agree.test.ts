@@ -6,7 +6,7 @@ import { holdOn, rulesOf } from '../../testing/retention/signed.ts';
 import { RetentionVault, type Sent } from '../../testing/retention/vault.ts';
 import { catalogRows } from '../../testing/store/copies.ts';
 import type { WorldAgent } from '../../testing/store/world.ts';
-import { keptUntil } from '../retention/kept.ts';
+import { keptFor } from '../retention/kept.ts';
 import type { JudgedSubject } from './vault-retention.ts';
 
 /** Explain, simulate and run say the same of the same history, and so does a replay (I-C19). */
@@ -167,7 +167,7 @@ test('explain, simulate and run agree, nothing expires that has a reason to stay
         versions.filter(({ untilMs, expiredBy }) => untilMs <= nowMs && expiredBy === undefined),
       );
       for (const { facts, versions } of before)
-        expect(versions.map(({ untilMs }) => untilMs)).toEqual(keptUntil(facts));
+        expect(versions.map(({ untilMs }) => untilMs)).toEqual(keptFor(facts).ends);
       const figures = await store.retention.simulate({ nowMs, horizonMs: nowMs });
       expect(figures.going.versions).toBe(going.length);
       const outcome = await store.retention.run(nowMs);

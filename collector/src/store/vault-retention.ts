@@ -124,8 +124,9 @@ export interface JudgedSubject extends Subject {
 export interface JudgedVersion extends VersionPlace, VersionMarks {
   /** Of its content, as its PC says. */
   readonly size: number;
-  /** Until when it stays (`keptUntil`). */
+  /** Until when it stays, and what keeps it that long (`keptFor`). */
   readonly untilMs: number;
+  readonly reason: KeepReason | undefined;
 }
 
 /** What runs have said of a version. */

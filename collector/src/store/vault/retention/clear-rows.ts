@@ -70,6 +70,7 @@ export interface ClearLeaf {
   each(visit: (facts: ClearFacts) => void): void;
 }
 
+/** Which versions are wanted, where not all are. */
 export type IsMeant = (id: Uint8Array, isResult: boolean) => boolean;
 
 /**
@@ -81,7 +82,7 @@ export async function clearLeaf(
   core: VaultCore,
   leafIndex: number,
   names: ClearNames,
-  isMeant: IsMeant = () => true,
+  isMeant?: IsMeant,
 ): Promise<ClearLeaf | undefined> {
   try {
     const { type, payload } = await core.leafRecord(leafIndex);
@@ -103,7 +104,7 @@ function commitIn(
   core: VaultCore,
   payload: Uint8Array,
   names: ClearNames,
-  isMeant: IsMeant,
+  isMeant: IsMeant | undefined,
 ): StoredLeaf {
   const { commit, leaf } = decodeStoredCommit(payload);
   const signed = decodeSignedCommit(commit);
@@ -112,8 +113,10 @@ function commitIn(
     let columns: VersionBlock | undefined;
     let [numbers, results]: [number[], number[]] = [[], []];
     new CommitRows(signed).each((block, place, slot) => {
-      const id = block.ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
-      if (!isMeant(id, rowKind(block, place) === 'result')) return;
+      if (isMeant !== undefined) {
+        const id = block.ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
+        if (!isMeant(id, rowKind(block, place) === 'result')) return;
+      }
       if (block !== columns) {
         columns = block;
         numbers = block.sources.map(({ sourceId, class: className }) =>
@@ -124,7 +127,9 @@ function commitIn(
         results = block.results.map((result) => names.resultOf(result));
       }
       visit({
-        ...{ slot, kind: kindAt(block, place), size: block.sizes[place] ?? 0 },
+        slot,
+        kind: kindAt(block, place),
+        size: block.sizes[place] ?? 0,
         ruledBy: numbers[block.sourceOf[place] ?? 0] ?? NONE,
         result: results[block.resultOf[place] ?? NONE] ?? NONE,
       });
@@ -134,13 +139,14 @@ function commitIn(
 }
 
 /** What an operator said to be gone: of no class. */
-function goneIn(payload: Uint8Array, isMeant: IsMeant): StoredLeaf {
+function goneIn(payload: Uint8Array, isMeant: IsMeant | undefined): StoredLeaf {
   const { event, leaf } = decodeStoredEvent(payload);
   const body = decodeEventBody(event);
   const files = body.type === 'filesGone' ? body.fileIds : [];
   const each: ClearLeaf['each'] = (visit) => {
     for (const [slot, id] of files.entries())
-      if (isMeant(id, false)) visit({ slot, kind: 'gone', ruledBy: NONE, size: 0, result: NONE });
+      if (isMeant?.(id, false) !== false)
+        visit({ slot, kind: 'gone', ruledBy: NONE, size: 0, result: NONE });
   };
   return { leaf, each };
 }

@@ -1,6 +1,6 @@
 import type { LineageId } from '@aliquot/proto';
 import { BRAKE_DAYS, brakesFor, type RunSize } from '../../../retention/brakes.ts';
-import { type KeepReason, tellReasons } from '../../../retention/kept.ts';
+import type { KeepReason } from '../../../retention/kept.ts';
 import { ExactSum } from '../../catalog/exact-sum.ts';
 import type { RetentionRuns } from '../../catalog/retention-runs.ts';
 import type {
@@ -67,49 +67,50 @@ export class Evaluation {
       this.#unread += 1;
       return;
     }
-    const reasons = lastReasons(subject);
     for (const [at, version] of subject.versions.entries()) {
       const facts = subject.facts.versions[at];
-      if (facts === undefined) continue;
-      this.#add(version, facts.ruling.agent, facts.receivedMs, reasons[at]);
+      if (facts !== undefined) this.#add(version, facts.ruling.agent, facts.receivedMs);
     }
   }
 
-  #add(version: JudgedVersion, agent: string, receivedMs: number, reason?: KeepReason): void {
-    const { size, untilMs, expiredBy, isVoid } = version;
+  #add(version: JudgedVersion, agent: string, receivedMs: number): void {
+    const { size, untilMs, reason, expiredBy, isVoid } = version;
     const isTold = this.#agent === undefined || this.#agent === agent;
-    const told = (amount: Amount): void => {
-      if (isTold) amount.add(size);
-    };
     if (expiredBy !== undefined && untilMs <= this.nowMs) {
-      told(this.#expired);
+      if (isTold) this.#expired.add(size);
       return;
     }
     this.#present.add(size);
-    const counted = this.#agents.get(agent) ?? { present: 0, going: 0, soon: 0, arrived: 0 };
-    this.#agents.set(agent, counted);
+    let counted = this.#agents.get(agent);
+    if (counted === undefined) {
+      counted = { present: 0, going: 0, soon: 0, arrived: 0 };
+      this.#agents.set(agent, counted);
+    }
     counted.present += 1;
     if (receivedMs > this.nowMs - BRAKE_DAYS * DAY_MS) {
       this.#arrived.add(size);
       counted.arrived += 1;
     }
     if (untilMs <= this.nowMs) {
-      told(this.#going);
+      if (isTold) this.#going.add(size);
       if (isVoid) return;
       this.#fresh.add(size);
       counted.going += 1;
     } else {
       if (isTold) this.#keep(reason ?? 'newest', size);
       if (untilMs > this.#horizonMs) return;
-      told(this.#soon);
+      if (isTold) this.#soon.add(size);
       this.#freshSoon.add(size);
       counted.soon += 1;
     }
   }
 
   #keep(reason: KeepReason, size: number): void {
-    const amount = this.#kept.get(reason) ?? new Amount();
-    this.#kept.set(reason, amount);
+    let amount = this.#kept.get(reason);
+    if (amount === undefined) {
+      amount = new Amount();
+      this.#kept.set(reason, amount);
+    }
     amount.add(size);
   }
 
@@ -141,18 +142,6 @@ export class Evaluation {
       })),
     };
   }
-}
-
-/** Of each version the reason that ends last. */
-function lastReasons({ facts }: JudgedSubject): readonly (KeepReason | undefined)[] {
-  const reasons = new Array<KeepReason | undefined>(facts.versions.length).fill(undefined);
-  const ends = new Array<number>(facts.versions.length).fill(-Infinity);
-  tellReasons(facts, (at, reason, untilMs) => {
-    if (untilMs <= (ends[at] ?? Infinity)) return;
-    ends[at] = untilMs;
-    reasons[at] = reason;
-  });
-  return reasons;
 }
 
 /** What runs of the last days expired that no person approved, and nobody has undone. */

@@ -17,7 +17,8 @@ export type LongStep = <T>(work: () => Promise<T>) => Promise<T>;
 const MOST_ROWS = 1_500_000;
 /** Rows of the catalog that are read in one step; a row of links holds up to 256. */
 const ROWS_A_STEP = 64;
-const SUBJECTS_A_STEP = 256;
+/** Few enough for what is made of them to be gone before V8 looks what of it still lives. */
+const SUBJECTS_A_STEP = 64;
 const IDS = 2 ** 32;
 
 /**
@@ -72,7 +73,7 @@ class HistoryReader {
     const [results, files] = await this.#survey();
     const everything: IdPart = { from: 0, below: IDS };
     if (results + files <= mostRows) {
-      const columns = await this.#load(() => true);
+      const columns = await this.#load(undefined, results + files);
       if (columns !== undefined) {
         yield* this.#subjects(columns, ranges.results(history), true);
         yield* this.#subjects(columns, ranges.heads(history), false);
@@ -114,12 +115,13 @@ class HistoryReader {
     isResult: boolean,
   ): AsyncGenerator<JudgedSubject | UnreadSubject, void, void> {
     const waiting = [...parts];
+    const { mostRows } = this.#of;
     for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
       const { from, below } = part;
       const columns = await this.#load((id, ofResult) => {
         const first = firstBytes(id);
         return ofResult === isResult && first >= from && first < below;
-      });
+      }, mostRows);
       const range = isResult
         ? ranges.resultsBetween(this.#of.history, from, below)
         : ranges.headsBetween(this.#of.history, from, below);
@@ -130,10 +132,10 @@ class HistoryReader {
     }
   }
 
-  /** The versions whose ids are meant; undefined: too many. */
-  async #load(isMeant: IsMeant): Promise<VersionColumns | undefined> {
+  /** The versions whose ids are meant, so many perhaps; undefined: too many. */
+  async #load(isMeant: IsMeant | undefined, expected: number): Promise<VersionColumns | undefined> {
     const { core, history, names, step, mostRows } = this.#of;
-    const columns = new VersionColumns();
+    const columns = new VersionColumns(expected);
     for (const leafIndex of this.#leaves) {
       await step(async () => {
         const leaf = await clearLeaf(core, leafIndex, names, isMeant);

@@ -3,13 +3,14 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import {
   type FileHistoryFacts,
   type FileHold,
-  keptUntil,
+  type KeptFor,
+  keptFor,
   type VersionFacts,
 } from '../../../retention/kept.ts';
 import { ResultRows } from '../../../retention/result-rows.ts';
 import { type RuledBy, type Ruling, rulingFor, type SetPolicy } from '../../../retention/ruling.ts';
 import type { VersionPlace } from '../../catalog/version-rows.ts';
-import type { JudgedSubject, Subject } from '../../vault-retention.ts';
+import type { JudgedSubject, JudgedVersion, Subject, VersionMarks } from '../../vault-retention.ts';
 import type { VaultCore } from '../core.ts';
 import type { ClearNames } from './clear-rows.ts';
 import type { ExpiredMarks } from './expired-marks.ts';
@@ -80,31 +81,28 @@ export class SubjectJudge {
     chain: readonly DatedFacts[],
   ): Promise<JudgedSubject> {
     const { branchId, nowMs, horizonMs, holds } = this.#asked;
+    const { id, isResult } = subject;
     let ruledBy = NONE;
-    const marks = chain.map((version) => this.#marks.at(version));
-    const versions = chain.map((version, at): VersionFacts => {
+    const marks: VersionMarks[] = [];
+    const versions: VersionFacts[] = [];
+    for (const version of chain) {
       // What is gone by an operator's word is of no class of its own.
       if (version.ruledBy !== NONE) ruledBy = version.ruledBy;
-      return this.#factsOf(version, this.#rulingOf(ruledBy, nowMs), marks[at]?.undoneBy);
-    });
-    const whole = { ...subject, branchId };
-    let facts: FileHistoryFacts = { versions, holds: [], isDecided: this.#isDecided };
-    let ends = keptUntil(facts);
-    const goes = ends.some((end) => end <= horizonMs);
-    const held = goes ? await holds(whole, chain) : [];
-    if (held.length > 0) {
-      facts = { ...facts, holds: held };
-      ends = keptUntil(facts);
+      const mark = this.#marks.at(version);
+      marks.push(mark);
+      versions.push(this.#factsOf(version, this.#rulingOf(ruledBy, nowMs), mark.undoneBy));
     }
-    if (subject.isResult) this.#noteRows(subject.id, versions, ends);
-    return {
-      ...whole,
-      facts,
-      versions: chain.map(({ leafIndex, slot, size }, at) => ({
-        ...{ leafIndex, slot, size, untilMs: ends[at] ?? Infinity },
-        ...(marks[at] ?? this.#marks.at({ leafIndex, slot })),
-      })),
-    };
+    let facts: FileHistoryFacts = { versions, holds: [], isDecided: this.#isDecided };
+    let kept = keptFor(facts);
+    if (kept.ends.some((end) => end <= horizonMs)) {
+      const held = await holds({ branchId, id, isResult }, chain);
+      if (held.length > 0) {
+        facts = { versions, holds: held, isDecided: this.#isDecided };
+        kept = keptFor(facts);
+      }
+    }
+    if (isResult) this.#noteRows(id, versions, kept.ends);
+    return { branchId, id, isResult, facts, versions: judgedOf(chain, marks, kept) };
   }
 
   /** The rows of a result cannot all be told: so its members stay. */
@@ -120,11 +118,11 @@ export class SubjectJudge {
   }
 
   #factsOf(version: DatedFacts, ruling: Ruling, undoneBy: number | undefined): VersionFacts {
-    const { timeMs, receivedMs, untilMs, kind } = version;
+    const { timeMs, receivedMs, untilMs, kind, result, replacedPlace } = version;
     const place = placeOf(version);
-    let { replacedMs, replacedPlace: namedUntil } = version;
+    let { replacedMs } = version;
+    let namedUntil = replacedPlace;
     const merge = this.#merge;
-    const { replacedPlace } = version;
     if (replacedPlace !== Infinity) {
       replacedMs = Math.max(replacedMs, receivedMs);
       // It was the newest of its own history until then.
@@ -135,10 +133,19 @@ export class SubjectJudge {
     }
     // What is gone is no member: it stays with what was there before it.
     const resultUntilMs =
-      kind === 'gone' ? undefined : this.#resultUntil(version.result, place, namedUntil);
+      kind === 'gone' ? undefined : this.#resultUntil(result, place, namedUntil);
+    // One object and no other on the way there: there are millions.
     return {
-      ...{ timeMs, receivedMs, place, untilMs, replacedMs, replacedPlace },
-      ...{ kind, ruling, resultUntilMs, undoneBy },
+      timeMs,
+      receivedMs,
+      place,
+      untilMs,
+      replacedMs,
+      replacedPlace,
+      kind,
+      ruling,
+      resultUntilMs,
+      undoneBy,
     };
   }
 
@@ -156,6 +163,18 @@ export class SubjectJudge {
     this.#rulings.set(ruledBy, ruling);
     return ruling;
   }
+}
+
+function judgedOf(
+  chain: readonly DatedFacts[],
+  marks: readonly VersionMarks[],
+  { ends, reasons }: KeptFor,
+): JudgedVersion[] {
+  return chain.map(({ leafIndex, slot, size }, at): JudgedVersion => {
+    const { expiredBy, undoneBy, isVoid } = marks[at] as VersionMarks;
+    const [untilMs, reason] = [ends[at] as number, reasons[at]];
+    return { leafIndex, slot, size, untilMs, reason, expiredBy, undoneBy, isVoid };
+  });
 }
 
 /** How a history stands: what is held apart is undecided. */

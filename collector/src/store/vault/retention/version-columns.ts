@@ -42,8 +42,13 @@ export class VersionColumns {
     from: new Uint32Array(64),
   };
   #commitCount = 0;
-  #rows = newRows(FIRST_ROWS);
+  #rows: Rows;
   #rowCount = 0;
+
+  /** @param expected room for so many versions, that it need not be made as they come. */
+  constructor(expected = FIRST_ROWS) {
+    this.#rows = newRows(expected);
+  }
 
   get rows(): number {
     return this.#rowCount;
@@ -175,7 +180,7 @@ function newRows(count: number): Rows {
 
 /** Half as many more: twice as many would double the most that a pass takes. */
 function moreRows(rows: Rows): Rows {
-  const more = newRows(Math.ceil(rows.slots.length * 1.5));
+  const more = newRows(Math.ceil(rows.slots.length * 1.5) + FIRST_ROWS);
   for (const name of Object.keys(rows) as (keyof Rows)[]) grown(rows[name], more[name]);
   return more;
 }
