@@ -1,3 +1,5 @@
+import { MAX_PURGE_BYTES } from '@aliquot/proto';
+
 /*
  * What others may make this collector hold, do and wait for, and why so much. What a format itself
  * allows stands in proto's limits. Tests pass smaller ones where a part takes them.
@@ -133,6 +135,9 @@ export const MAX_BODY_BYTES = 1024 * 1024;
 
 /** An enrolment with all its certificates is some 2 KiB; anybody may send one. */
 export const MAX_ENROL_BODY_BYTES = 16 * 1024;
+
+/** The commits of a purge, as text. */
+export const MAX_PURGE_BODY_BYTES: number = Math.ceil(1.4 * MAX_PURGE_BYTES);
 
 /** A policy with the settings of thousands of PCs. */
 export const MAX_POLICY_BODY_BYTES = 64 * 1024 * 1024;

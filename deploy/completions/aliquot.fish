@@ -3,7 +3,7 @@ function __aliquot_at
   set -l place aliquot
   for word in (commandline -opc)[2..]
     switch "$place $word"
-      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot collector clock' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agents approve' 'aliquot agents diagnose' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot agent lost' 'aliquot policy' 'aliquot policy get' 'aliquot policy template' 'aliquot policy check' 'aliquot policy diff' 'aliquot policy set' 'aliquot policy simulate' 'aliquot policy promote' 'aliquot gc' 'aliquot gc status' 'aliquot gc run' 'aliquot gc pause' 'aliquot gc resume' 'aliquot hold' 'aliquot hold add' 'aliquot hold list' 'aliquot hold show' 'aliquot hold resolve' 'aliquot hold release' 'aliquot purge' 'aliquot purge order' 'aliquot purge cancel' 'aliquot purge list' 'aliquot retention' 'aliquot retention status' 'aliquot retention run' 'aliquot retention approve' 'aliquot retention undo' 'aliquot explain' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot release' 'aliquot release add' 'aliquot release list' 'aliquot release remove' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot status' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
+      case 'aliquot init' 'aliquot serve' 'aliquot collector' 'aliquot collector address' 'aliquot collector address set' 'aliquot collector address show' 'aliquot collector clock' 'aliquot kit' 'aliquot kit create' 'aliquot kit verify' 'aliquot kit passphrase' 'aliquot vault' 'aliquot vault add' 'aliquot enroll' 'aliquot agents' 'aliquot agents approve' 'aliquot agents diagnose' 'aliquot agent' 'aliquot agent revoke' 'aliquot agent acknowledge' 'aliquot agent gone' 'aliquot agent lost' 'aliquot policy' 'aliquot policy get' 'aliquot policy template' 'aliquot policy check' 'aliquot policy diff' 'aliquot policy set' 'aliquot policy simulate' 'aliquot policy promote' 'aliquot gc' 'aliquot gc status' 'aliquot gc run' 'aliquot gc pause' 'aliquot gc resume' 'aliquot hold' 'aliquot hold add' 'aliquot hold list' 'aliquot hold show' 'aliquot hold resolve' 'aliquot hold release' 'aliquot purge' 'aliquot purge order' 'aliquot purge approve' 'aliquot purge cancel' 'aliquot purge list' 'aliquot retention' 'aliquot retention status' 'aliquot retention run' 'aliquot retention approve' 'aliquot retention undo' 'aliquot explain' 'aliquot operator' 'aliquot operator add' 'aliquot operator show' 'aliquot release' 'aliquot release add' 'aliquot release list' 'aliquot release remove' 'aliquot fork' 'aliquot fork list' 'aliquot fork decide' 'aliquot find' 'aliquot ls' 'aliquot versions' 'aliquot restore' 'aliquot cat' 'aliquot diff' 'aliquot check' 'aliquot status' 'aliquot stats' 'aliquot log' 'aliquot log status' 'aliquot log reopen' 'aliquot queue' 'aliquot queue import' 'aliquot fsck'
         set place "$place $word"
     end
   end
@@ -352,6 +352,7 @@ complete -c aliquot -n "__aliquot_at 'aliquot hold release'" -l passphrase-file 
 complete -c aliquot -n "__aliquot_at 'aliquot hold release'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot hold release'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot purge'" -f -a order -d 'Order that files and folder results of a PC go'
+complete -c aliquot -n "__aliquot_at 'aliquot purge'" -f -a approve -d 'Have done what another operator has ordered'
 complete -c aliquot -n "__aliquot_at 'aliquot purge'" -f -a cancel -d 'Take an order back that nobody has approved yet'
 complete -c aliquot -n "__aliquot_at 'aliquot purge'" -f -a list -d 'Every purge that was ordered, and what became of it'
 complete -c aliquot -n "__aliquot_at 'aliquot purge'" -l help -d 'print how it is used'
@@ -367,6 +368,15 @@ complete -c aliquot -n "__aliquot_at 'aliquot purge order'" -l passphrase-file -
 complete -c aliquot -n "__aliquot_at 'aliquot purge order'" -l by -d 'the operator\'s key file'
 complete -c aliquot -n "__aliquot_at 'aliquot purge order'" -l json -d 'one JSON object a line on standard output'
 complete -c aliquot -n "__aliquot_at 'aliquot purge order'" -l help -d 'print how it is used'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l url -d 'its base address'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l token-file -d 'the operator\'s token, such as admin'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l tls-ca -d 'PEM of the authority behind its certificate, if the system knows it not'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l vault -d 'the vault, if it holds several and no kit says which'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l kit -d 'recovery kit of the vault'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l passphrase-file -d 'file with the kit\'s passphrase'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l by -d 'the operator\'s key file'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l json -d 'one JSON object a line on standard output'
+complete -c aliquot -n "__aliquot_at 'aliquot purge approve'" -l help -d 'print how it is used'
 complete -c aliquot -n "__aliquot_at 'aliquot purge cancel'" -l reason -d 'why, for the log'
 complete -c aliquot -n "__aliquot_at 'aliquot purge cancel'" -l url -d 'its base address'
 complete -c aliquot -n "__aliquot_at 'aliquot purge cancel'" -l token-file -d 'the operator\'s token, such as admin'

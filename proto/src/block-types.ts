@@ -70,7 +70,10 @@ export interface VersionBlock {
   readonly bytes: Uint8Array;
   /** Rows, the purged ones too: 1 to 256. */
   readonly count: number;
-  /** Some of its rows were purged: its salts are written out, and the bytes are not the agent's. */
+  /**
+   * A purge has sealed it anew: its salts are written out, and the bytes are not the agent's. None
+   * of its own rows need have gone: it may have named a slab of which a piece was purged.
+   */
   readonly isPurged: boolean;
   readonly purged: readonly PurgedRow[];
   /** The row's number by place. */

@@ -144,6 +144,11 @@ export const MAX_HOLD_WORDS = 64;
 export const MAX_HOLD_LINEAGES = 1024;
 /** The patterns of one hold, sealed: as much. */
 export const MAX_HOLD_PATHS_BYTES = 16 * KIB;
+/**
+ * All commits of one purge, sealed anew: they come in one request, and are kept for the day on which
+ * a history is put back.
+ */
+export const MAX_PURGE_BYTES: number = 32 * MIB;
 /** Files and folder results of one order to purge, which is one signed body with its reason. */
 export const MAX_PURGED_FILES = 800;
 /** Ids of files in one part of a resolution, which is one signed body. */

@@ -1,4 +1,4 @@
-import type { ChunkId, LineageId, Signed, VaultId } from './types.ts';
+import type { ChunkId, LineageId, PurgeId, Signed, VaultId } from './types.ts';
 
 /*
  * Records at rest at the collector, and files that are carried by hand.
@@ -69,6 +69,18 @@ export interface StoredDropped {
   readonly branchId: LineageId;
   /** In rising order. */
   readonly leaves: readonly LeafSlots[];
+}
+
+/** A commit as it stands since a purge, in the history before the event that approves it. */
+export interface StoredPurged {
+  readonly purgeId: PurgeId;
+  /** From 0 on, in the order of the leaves. */
+  readonly part: number;
+  readonly leafIndex: number;
+  /** What of it is purged: a bit for each slot; none where blocks were only keyed anew. */
+  readonly slots: Uint8Array;
+  /** A SignedCommit of which blocks are sealed anew. */
+  readonly commit: Uint8Array;
 }
 
 /**

@@ -1334,6 +1334,17 @@ export const doors: Readonly<Record<string, Door>> = {
       leaves: leafSlots,
     }),
   ),
+  StoredPurged: door(
+    proto.encodeStoredPurged,
+    proto.decodeStoredPurged,
+    fc.record<proto.StoredPurged>({
+      purgeId,
+      part: fc.nat(),
+      leafIndex: counter,
+      slots: fc.uint8Array({ maxLength: 4 }).filter((slots) => slots.at(-1) !== 0),
+      commit: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+    }),
+  ),
   StoredSwept: door(
     proto.encodeStoredSwept,
     proto.decodeStoredSwept,

@@ -1,4 +1,4 @@
-import { MAX_EVENT_BYTES } from '@aliquot/proto';
+import { MAX_EVENT_BYTES, MAX_RECORD_BYTES } from '@aliquot/proto';
 import { z } from 'zod';
 
 /*
@@ -37,4 +37,14 @@ export const orderPurgeRequest = z.strictObject({ order: base64, operator: base6
 export const cancelPurgeRequest = z.strictObject({
   cancellation: base64,
   operator: base64.optional(),
+});
+
+/**
+ * A signed `PurgeApprovalBody`, the certificate of the operator who signed it, and the commits:
+ * encoded `StoredPurged`s.
+ */
+export const approvePurgeRequest = z.strictObject({
+  approval: base64,
+  operator: base64,
+  commits: z.array(z.base64().max(2 * MAX_RECORD_BYTES)).min(1),
 });

@@ -4,7 +4,7 @@ import { correctClock } from './clock.ts';
 import { applyDecisions, decisionRecords } from './decisions.ts';
 import { logAnswer, openEpoch } from './log.ts';
 import { logProofsAnswer } from './log-proofs.ts';
-import { leafRecords, policiesAnswer } from './proofs.ts';
+import { leafRecords, policiesAnswer, purgesAnswer } from './proofs.ts';
 import type { OperatorRoutes } from './routes.ts';
 
 /** The log: its leaves, proofs and decisions. */
@@ -15,6 +15,9 @@ export function logRoutes({ app, context, vault, stream }: OperatorRoutes): void
   );
   app.get('/vaults/:vault/log/policies', async (request) =>
     policiesAnswer(vault(request), logPartQuery.parse(request.query)),
+  );
+  app.get('/vaults/:vault/log/purges', async (request) =>
+    purgesAnswer(vault(request), logPartQuery.parse(request.query)),
   );
   app.post('/vaults/:vault/log/proofs', async (request) =>
     logProofsAnswer(context, vault(request), request.body),

@@ -55,6 +55,11 @@ export async function policiesAnswer(
   return asMessage(await vault.log.policies(reached(vault, part)));
 }
 
+/** The orders and approvals of purges that were done, up to a size of the log. */
+export async function purgesAnswer(vault: VaultWith<'log'>, part: LogPart): Promise<ProvedEvents> {
+  return asMessage(await vault.log.purges(reached(vault, part)));
+}
+
 function asMessage(events: readonly ProvedEvent[]): ProvedEvents {
   return {
     events: events.map(({ event, leafIndex, inclusion }) => ({

@@ -1,8 +1,21 @@
-import { decodeSigned, encodePurgeOrderBody } from '@aliquot/proto';
-import { hex } from '@aliquot/shared/crypto/bytes';
+import {
+  asPurgeId,
+  decodeSigned,
+  decodeStoredPurged,
+  encodePurgeOrderBody,
+  encodeStateRecord,
+} from '@aliquot/proto';
+import { fromHex, hex } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { z } from 'zod';
 import { fromBase64, toBase64 } from '../api/base64.ts';
-import { cancelPurgeRequest, orderPurgeRequest, type PurgeInfo } from '../api/purge-messages.ts';
+import {
+  approvePurgeRequest,
+  cancelPurgeRequest,
+  orderPurgeRequest,
+  type PurgeInfo,
+} from '../api/purge-messages.ts';
+import { MAX_PURGE_BODY_BYTES } from '../limits.ts';
 import { PURGE_DELAY_MS } from '../retention/brakes.ts';
 import type { PurgeWord } from '../store/catalog/purge-row.ts';
 import type { VaultWith } from '../store/vault-store.ts';
@@ -11,10 +24,16 @@ import type { RestContext } from './context.ts';
 import type { OperatorRoutes } from './routes.ts';
 
 /** What is asked about purges. */
-export function purgeRoutes({ app, context, vault }: OperatorRoutes): void {
+export function purgeRoutes({ app, context, vault, stream }: OperatorRoutes): void {
   const path = '/vaults/:vault/purges';
   app.get(path, async (request) => purgesAnswer(vault(request)));
   app.post(path, async (request) => orderPurge(context, vault(request), request.body));
+  app.get(`${path}/:purge/commits`, async (request, reply) =>
+    stream(reply, commitRecords(vault(request), request.params)),
+  );
+  app.post(`${path}/approvals`, { bodyLimit: MAX_PURGE_BODY_BYTES }, async (request) =>
+    approvePurge(context, vault(request), request.body),
+  );
   app.post(`${path}/cancellations`, async (request) =>
     cancelPurge(context, vault(request), request.body),
   );
@@ -60,6 +79,41 @@ async function orderPurge(
   });
   const id = hex(vault.descriptor.vaultId);
   context.log.warn({ vault: id, leaf: answer.leafIndex }, 'a purge was ordered');
+  return answer;
+}
+
+/** The commits that a purge is about, as they are served. */
+async function* commitRecords(
+  vault: VaultWith<'purges'>,
+  params: unknown,
+): AsyncGenerator<Uint8Array> {
+  const { purge } = purgeParams.parse(params);
+  const id = asPurgeId(fromHex(purge) ?? new Uint8Array(0));
+  for await (const record of vault.purges.commits(id)) yield encodeStateRecord(record);
+}
+
+const purgeParams = z.object({ purge: z.string().regex(/^[0-9a-f]{32}$/) });
+
+/** Records an approval with the commits that came; not while nobody knows what time it is. */
+async function approvePurge(
+  context: RestContext,
+  vault: VaultWith<'descriptor' | 'purges'>,
+  body: unknown,
+): Promise<{ leafIndex: number }> {
+  const { approval, operator, commits } = approvePurgeRequest.parse(body);
+  const doubt = clockDoubt(context);
+  if (doubt !== undefined) throw doubt;
+  const answer = await vault.purges.approve(
+    {
+      type: 'purgeApproved',
+      timeMs: context.clock.nowMs(),
+      approval: decodeSigned(fromBase64(approval)),
+      operator: decodeSigned(fromBase64(operator)),
+    },
+    commits.map((commit) => decodeStoredPurged(fromBase64(commit))),
+  );
+  const id = hex(vault.descriptor.vaultId);
+  context.log.warn({ vault: id, leaf: answer.leafIndex }, 'a purge was approved');
   return answer;
 }
 

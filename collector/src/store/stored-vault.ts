@@ -16,6 +16,7 @@ import { CoreKeeper } from './vault/core-keeper.ts';
 import { Endings } from './vault/endings.ts';
 import { HoldBook } from './vault/hold-book.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
+import { dropPurged } from './vault/purge-done.ts';
 import { Reserve } from './vault/reserve.ts';
 import { Turns } from './vault/turns.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
@@ -106,7 +107,11 @@ export class StoredVault implements VaultStore {
     const keeper = await reserve.withRoom(opening);
     try {
       const { again, held } = await keeper.doDurably(
-        async (core) => ({ again: await endings.start(core), held: await holdBook.start(core) }),
+        async (core) => {
+          const [again, held] = [await endings.start(core), await holdBook.start(core)];
+          await dropPurged(core);
+          return { again, held };
+        },
         (leaves) => leaves.held.at(-1) ?? leaves.again.at(-1),
       );
       const why = `${again.length} that had ended, agents or groups, had not by the history`;

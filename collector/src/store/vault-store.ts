@@ -7,10 +7,12 @@ import type {
   EventBody,
   FileId,
   LineageId,
+  PurgeId,
   RefusalCode,
   ResultId,
   Signed,
   StateRecord,
+  StoredPurged,
   TreeHead,
   VaultDescriptorBody,
 } from '@aliquot/proto';
@@ -255,6 +257,23 @@ export interface VaultPurges {
    * names, and where nobody knows what time it is: `STORE_BAD_EVENT`, `STORE_RETENTION_HELD`.
    */
   order(event: Extract<EventBody, { type: 'purgeOrdered' }>): Promise<{ leafIndex: number }>;
+
+  /**
+   * The commits that have something of what was ordered, or the key of a slab of which a piece is
+   * to go, in the order of their leaves: `live` is what goes of each. Errors: `STORE_BAD_EVENT`,
+   * `STORE_DAMAGED`.
+   */
+  commits(purgeId: PurgeId): AsyncIterable<StateRecord>;
+
+  /**
+   * Records the approval with these commits sealed anew: when it resolves, what was ordered is in
+   * no answer any more. The same again answers with the first leaf. Refused as an order is, and
+   * where the commits are not just those without what goes.
+   */
+  approve(
+    event: Extract<EventBody, { type: 'purgeApproved' }>,
+    commits: readonly StoredPurged[],
+  ): Promise<{ leafIndex: number }>;
 }
 
 /** The log: its heads, its leaves, and proofs about them. */
@@ -289,6 +308,9 @@ export interface VaultLog {
 
   /** Those that set a policy, up to a size of the log, each with a proof that it has them. */
   policies(size: number): Promise<ProvedEvent[]>;
+
+  /** Orders and approvals of purges that were done, the same; each order before its approval. */
+  purges(size: number): Promise<ProvedEvent[]>;
 
   /** Epoch openings after `afterEpoch`, oldest first, with their leaves. */
   openings(afterEpoch: number): { opening: Signed; leafIndex: number; leaf: Uint8Array }[];

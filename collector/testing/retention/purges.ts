@@ -1,17 +1,28 @@
 import {
   asPurgeId,
+  decodeReceiptBody,
   type EventBody,
+  encodeStoredPurged,
   type FileId,
   type LineageId,
   type OperatorPurpose,
   type PurgeId,
   type Signed,
+  type StateRecord,
+  type StoredPurged,
   type TreeHead,
 } from '@aliquot/proto';
-import { newBoxKey } from '@aliquot/shared/crypto/box';
+import { openCommitKeys } from '@aliquot/shared/commit/keys';
+import { purgedCommit } from '@aliquot/shared/commit/purge';
+import { readCommit } from '@aliquot/shared/commit/rows';
+import { boxKeyFromSecret, newBoxKey } from '@aliquot/shared/crypto/box';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import { issueOperator } from '@aliquot/shared/keys/operator-certificate';
-import { issuePurgeCancel, issuePurgeOrder } from '@aliquot/shared/keys/purge';
+import { issuePurgeApproval, issuePurgeCancel, issuePurgeOrder } from '@aliquot/shared/keys/purge';
+import { setBit } from '../../src/store/catalog/item-row.ts';
+import type { VaultStore } from '../../src/store/vault-store.ts';
 import type { StoreWorld } from '../store/world.ts';
 
 /** What people sign about purges, for tests. */
@@ -72,4 +83,61 @@ export function purgeCancel(
   });
   const event = { type: 'purgeCancelled', timeMs: clock.now, cancellation } as const;
   return { ...event, operator: by?.certificate };
+}
+
+/** The commits that a purge is about, as they come. */
+export async function concernedBy(store: VaultStore, purgeId: PurgeId): Promise<StateRecord[]> {
+  const records: StateRecord[] = [];
+  for await (const record of store.purges.commits(purgeId)) records.push(record);
+  return records;
+}
+
+/** The same commits without what goes, sealed anew with the kit as the command does. */
+export function sealedAnew(
+  { kit, random }: StoreWorld,
+  purgeId: PurgeId,
+  records: readonly StateRecord[],
+): StoredPurged[] {
+  const vaultKey = boxKeyFromSecret(kit.vaultSecretKey);
+  const slabs = new Set<string>();
+  for (const { commit, live } of records)
+    for (const slot of live) {
+      const { piece = 0, refs = [] } = readCommit(commit).rows.asSigned.entry(slot)?.content ?? {};
+      if (piece > 0 && refs[0] !== undefined) slabs.add(hex(refs[0].id));
+    }
+  return records.map(({ commit: bytes, live, receipt }, part) => {
+    const commit = readCommit(bytes);
+    const { listKey, readKey } = openCommitKeys(commit.wraps, vaultKey, 'vault', commit.header);
+    const slots = new Set(live);
+    const purged = purgedCommit(
+      bytes,
+      commit,
+      { listKey: must(listKey), readKey: must(readKey) },
+      { slots, opensPurged: (id) => slabs.has(hex(id)) },
+      random,
+    );
+    const bits = new Uint8Array(live.length === 0 ? 0 : (Math.max(...live) >>> 3) + 1);
+    for (const slot of live) setBit(bits, slot);
+    const { leafIndex } = decodeReceiptBody(receipt.body);
+    return { purgeId, part, leafIndex, slots: bits, commit: must(purged) };
+  });
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('it is not there');
+  return value;
+}
+
+/** The approval of a purge with these commits. */
+export function purgeApproval(
+  { descriptor, clock }: StoreWorld,
+  { key, certificate }: TestOperator,
+  purgeId: PurgeId,
+  forms: readonly StoredPurged[],
+): Extract<EventBody, { type: 'purgeApproved' }> {
+  const approval = issuePurgeApproval(key, {
+    ...{ version: 1, vaultId: descriptor.vaultId, purgeId, approvedAtMs: clock.now },
+    sum: sha256(...forms.map(encodeStoredPurged)),
+  });
+  return { type: 'purgeApproved', timeMs: clock.now, approval, operator: certificate };
 }

@@ -297,11 +297,14 @@ export class WorldAgent {
     };
   }
 
-  /** Small files, sealed into one slab in this order. */
-  small(files: Readonly<Record<string, Uint8Array>>): WorldFile[] {
+  /** Small files, sealed into one slab in this order; `whole`: the first brings the slab's key. */
+  small(
+    files: Readonly<Record<string, Uint8Array>>,
+    { whole = false }: { readonly whole?: boolean } = {},
+  ): WorldFile[] {
     const builder = new SlabBuilder(this.world.keys);
     for (const plain of Object.values(files)) builder.add(plain, sha256(plain));
-    const { id, kind, sealed: bytes, epoch, pieceKeys } = builder.seal();
+    const { id, kind, sealed: bytes, epoch, pieceKeys, slabKey } = builder.seal();
     return Object.entries(files).map(([path, plain], at): WorldFile => {
       const ref = { id, plainSize: plain.length, epoch };
       const key = pieceKeys[at] ?? new Uint8Array(32);
@@ -311,7 +314,8 @@ export class WorldAgent {
         content: { depth: 0, piece: at + 1, refs: [ref] },
         read: { sha256: sha256(plain), keys: [key] },
       };
-      return { draft, items: [{ id, kind, bytes }] };
+      const keyed = whole && at === 0 ? { ...draft, slabKey } : draft;
+      return { draft: keyed, items: [{ id, kind, bytes }] };
     });
   }
 

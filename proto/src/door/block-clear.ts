@@ -26,6 +26,8 @@ export interface ClearPart {
   readonly count: number;
   /** In the order of their numbers; empty in the form that an agent makes. */
   readonly purged: readonly PurgedRow[];
+  /** It is sealed anew by a purge, though perhaps none of its own rows went. */
+  readonly isAnew?: boolean | undefined;
   /** Those that are left, in order. */
   readonly rows: readonly BlockRow[];
   /** Whether the keys of this slab's pieces stand singly in the read segment. */
@@ -42,7 +44,7 @@ export function encodeBlockClear(part: ClearPart): {
   readonly clear: Uint8Array;
   readonly slabs: readonly BlockSlab[];
 } {
-  const { rows, count, purged } = part;
+  const { rows, count, purged, isAnew = purged.length > 0 } = part;
   const sources = tableOf<{ row: BlockRow; index: number }>();
   const slabs = tableOf<BlockSlab>();
   const results = tableOf<Uint8Array>();
@@ -73,10 +75,10 @@ export function encodeBlockClear(part: ClearPart): {
   const out = columns.reset();
   out.raw(BLOCK_MAGIC);
   out.u8(BLOCK_VERSION);
-  out.u8(purged.length > 0 ? 1 : 0);
+  out.u8(isAnew ? 1 : 0);
   out.u16(count);
   out.raw(new Uint8Array(BLOCK_HEAD_BYTES - CLEAR_LENGTH_AT));
-  if (purged.length > 0) writePurged(out, count, purged);
+  if (isAnew) writePurged(out, count, purged);
   out.varint(sources.values.length);
   for (const { row } of sources.values) {
     out.raw(row.sourceId);

@@ -99,6 +99,13 @@ const references = sample<proto.StoredReferences>('StoredReferences');
 const dropped = sample<proto.StoredDropped>('StoredDropped');
 const slotsOf = (count: number): proto.LeafSlots[] =>
   rising(count).map((leafIndex) => ({ leafIndex, slots: filled(1) }));
+const purgeOrder = sample<proto.PurgeOrderBody>('PurgeOrderBody');
+const fileIdsOf = (count: number): proto.FileId[] =>
+  rising(count).map((number) => {
+    const id = Buffer.alloc(16);
+    id.writeUInt32BE(number);
+    return proto.asFileId(new Uint8Array(id));
+  });
 const swept = sample<proto.StoredSwept>('StoredSwept');
 const record = sample<proto.StateRecord>('StateRecord');
 const signed = sample<proto.Signed>('Signed');
@@ -557,6 +564,12 @@ const upper: readonly (readonly [
         plainSizes: times(n, proto.MAX_CHUNK_PLAIN_BYTES),
       }),
     proto.decodeStoredReferences,
+  ],
+  [
+    'files of an order to purge',
+    proto.MAX_PURGED_FILES,
+    (n) => proto.encodePurgeOrderBody({ ...purgeOrder, fileIds: fileIdsOf(n) }),
+    proto.decodePurgeOrderBody,
   ],
   [
     'leaves in a record of what was dropped',

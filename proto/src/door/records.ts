@@ -30,6 +30,7 @@ import type {
   StoredDropped,
   StoredEvent,
   StoredExpired,
+  StoredPurged,
   StoredReferences,
   StoredSwept,
   StoredUploads,
@@ -50,6 +51,7 @@ import {
   marks,
   numbers,
   positive,
+  purgeId,
   signature,
   text,
   timeMs,
@@ -174,6 +176,29 @@ export const { encode: encodeStoredDropped, decode: decodeStoredDropped } = code
     },
   ),
   { maxBytes: MAX_RECORD_BYTES, maxFields: MAX_DROPPED_LEAVES + 3 },
+);
+
+/** A commit of which versions were purged, in the history. */
+export const { encode: encodeStoredPurged, decode: decodeStoredPurged } = codec<StoredPurged>(
+  'StoredPurged',
+  v1.StoredPurged,
+  checked(
+    object<StoredPurged>(
+      'StoredPurged',
+      {
+        purgeId,
+        part: uint32,
+        leafIndex: counter,
+        slots: bytes(0, MAX_COMMIT_ENTRIES / 8),
+        commit: view(1, MAX_COMMIT_BYTES),
+      },
+      { impliedVersion: true },
+    ),
+    ({ slots }, label) => {
+      if (slots.at(-1) === 0) throw refusal('FORMAT_MALFORMED', label, 'ends with an empty byte');
+    },
+  ),
+  { maxBytes: MAX_RECORD_BYTES },
 );
 
 /** Items that left a lineage's set, in the history. */

@@ -12,9 +12,7 @@ import { assemble, type BlockKeys, type RowDraft } from './block-seal.ts';
  * The block without the rows of these numbers, under fresh keys: the old ones have sealed their one
  * message. Root and clear hashes stay what they were. Pieces are keyed singly from here on, because
  * the slab's key would open what was purged: a purge does the same to other blocks whose rows name
- * that slab. Seam: for purges.
- *
- * @throws FormatError when no row of these numbers is there.
+ * that slab, without any numbers.
  */
 export function withoutRows(
   open: OpenBlock,
@@ -38,5 +36,8 @@ export function withoutRows(
     drafts.push(openRow(open, place));
     salts.push(read.salt(place));
   }
-  return assemble({ count: block.count, purged, drafts, salts: concat(...salts) }, random);
+  return assemble(
+    { count: block.count, purged, isAnew: true, drafts, salts: concat(...salts) },
+    random,
+  );
 }

@@ -192,14 +192,16 @@ export function sealRows(drafts: readonly RowDraft[], random: Random): SealedBlo
 export interface BlockParts {
   readonly count: number;
   readonly purged: readonly PurgedRow[];
+  /** By a purge: then `salts` are all of them. */
+  readonly isAnew?: boolean;
   readonly drafts: readonly RowDraft[];
-  /** The seed of the salts, or all of them where rows were purged. */
+  /** The seed of the salts, or all of them where it is sealed anew. */
   readonly salts: Uint8Array;
 }
 
 /** The bytes of a block under fresh keys. @throws FormatError */
 export function assemble(
-  { count, purged, drafts, salts }: BlockParts,
+  { count, purged, isAnew = false, drafts, salts }: BlockParts,
   random: Random,
 ): BlockKeys & Pick<SealedBlock, 'bytes' | 'marks'> {
   const keyed = new Map<string, Uint8Array>();
@@ -210,7 +212,7 @@ export function assemble(
   }
   const rows = drafts.map(({ row }) => row);
   const isKeyedSingly = (slabId: Uint8Array) => !keyed.has(mapKey(slabId));
-  const { clear, slabs } = encodeBlockClear({ count, purged, rows, isKeyedSingly });
+  const { clear, slabs } = encodeBlockClear({ count, purged, isAnew, rows, isKeyedSingly });
   const [listKey, readKey] = [random.bytes(KEY_BYTES), random.bytes(KEY_BYTES)];
   if (drafts.length === 0) return { bytes: clear, listKey, readKey, marks: new Uint8Array(0) };
   const list = compressed(encodeBlockList(drafts));

@@ -56,6 +56,12 @@ export class LogClient {
     return (await getOf(this.#path, provedEvents, path)).value.events;
   }
 
+  /** The orders and approvals of purges that were done, up to a size of the log. */
+  async purges(size: number): Promise<ProvedEvents['events']> {
+    const path = `/log/purges?from=0&size=${size}`;
+    return (await getOf(this.#path, provedEvents, path)).value.events;
+  }
+
   /** Has decisions recorded again that the log has lost. */
   async applyDecisions(events: readonly Uint8Array[]): Promise<ApplyAnswer['outcomes']> {
     const body = { events: events.map(toBase64) };

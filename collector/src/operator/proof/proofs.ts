@@ -16,6 +16,7 @@ import { leftOut } from './left-out.ts';
 import { type LineageAgent, LineageProof, type ProvedCommit } from './lineage-proof.ts';
 import { timesOf } from './log-times.ts';
 import { LogWalk } from './log-walk.ts';
+import { PurgedFiles } from './purge-proof.ts';
 import { provedEvent, requirePolicy } from './rules-proof.ts';
 import { type Missing, StateCheck, type StateQuestion } from './state-check.ts';
 import { VersionsCheck } from './versions-check.ts';
@@ -48,6 +49,7 @@ export class Proofs {
   #walk: Promise<LogWalk> | undefined;
   #times: Promise<LogTimes> | undefined;
   #roster: Promise<readonly AgentInfo[]> | undefined;
+  #purged: Promise<PurgedFiles> | undefined;
   /** The last that was asked for: a command walks through agents one by one. */
   #lineage: { readonly id: string; readonly proof: Promise<LineageProof> } | undefined;
 
@@ -227,8 +229,8 @@ export class Proofs {
       if ('header' in record) proof.add(record);
       else proof.addDamaged(record);
     proof.requireWhole((await this.#walked()).agents);
-    if (proof.commits.some(({ dropped }) => dropped.length > 0))
-      await requirePolicy(this.#vault, this.#authority, this.#head);
+    const dropped = proof.commits.filter((commit) => commit.dropped.length > 0);
+    if (dropped.length > 0) await this.#requireReason(agent, dropped);
     const lost = proof.commits.reduce((sum, commit) => sum + commit.lost.length, 0) / 8;
     if (lost > 0)
       outputOf(this.#context, {}).note(
@@ -237,12 +239,46 @@ export class Proofs {
     return proof;
   }
 
+  /**
+   * What was dropped was purged, which the log proves and is told, or else a policy let it go.
+   * @throws CommandError
+   */
+  async #requireReason(
+    { name, lineageId }: AgentView,
+    dropped: readonly ProvedCommit[],
+  ): Promise<void> {
+    const purged = await this.#purgedFiles();
+    for (const says of purged.says(lineageId))
+      outputOf(this.#context, {}).note(`agent ${name}: ${says}`);
+    if (dropped.some((commit) => !purged.coversAll(lineageId, commit)))
+      await requirePolicy(this.#vault, this.#authority, this.#head);
+  }
+
+  #purgedFiles(): Promise<PurgedFiles> {
+    this.#purged ??= PurgedFiles.of(this.#vault, this.#authority, this.#head);
+    return this.#purged;
+  }
+
+  /** Less what was purged, though it was the newest. */
+  async #notPurged(
+    { lineageId }: AgentView,
+    missing: readonly Missing[],
+  ): Promise<readonly Missing[]> {
+    if (!missing.some(({ isDropped }) => isDropped)) return missing;
+    const purged = await this.#purgedFiles();
+    return missing.filter(
+      ({ high, low, isDropped, commit }) =>
+        !(isDropped && purged.covers(lineageId, { high, low }, commit.leafIndex)),
+    );
+  }
+
   /** What an answer lacks must be gone, by an event or by a commit that came since. */
   async #requireNone(
     agent: AgentView,
     question: StateQuestion,
-    missing: readonly Missing[],
+    all: readonly Missing[],
   ): Promise<void> {
+    const missing = await this.#notPurged(agent, all);
     if (missing.length === 0) return;
     let left = question.results ? missing : await this.#notGone(agent, question, missing);
     if (left.length > 0 && question.atMs === undefined) left = await this.#notSince(agent, left);
@@ -292,6 +328,7 @@ export class Proofs {
     if (this.#head.size === before) return missing;
     this.#walk = undefined;
     this.#times = undefined;
+    this.#purged = undefined;
     this.#lineage = undefined;
     const since = (await this.#commitsOf(agent)).filter(({ leafIndex }) => leafIndex >= before);
     const question = { atMs: undefined, results: false };

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { CommandContext } from '../../cli/context.ts';
 import { withBy, withKitOrKeyFile } from '../operator-key.ts';
 import { withCollector, withExample, withJson, withKit, withNotes } from '../options.ts';
+import { type ApproveOptions, approvePurge } from './approve.ts';
 import { type CancelOptions, cancelPurge } from './cancel.ts';
 import { listPurges, type PurgeListOptions } from './list.ts';
 import { type OrderOptions, orderPurge } from './order.ts';
@@ -32,6 +33,18 @@ export function registerPurge(program: Command, context: CommandContext): void {
     "aliquot purge order --agent hplc-1 --path '/data/p-0815/**' --reason 'request 2026-11' --by maria.key",
   );
   order.action(async (options: OrderOptions) => orderPurge(context, options));
+
+  const approve = purge
+    .command('approve')
+    .description('Have done what another operator has ordered. It cannot be taken back.')
+    .argument('ID', 'as `aliquot purge list` shows it');
+  withJson(withBy(withKit(withCollector(approve), 'needed')));
+  withNotes(
+    approve,
+    'A day after the order at the earliest. The kit opens the commits on this machine, where their blocks are sealed anew without what goes; the key signs for exactly these. ALIQUOT_PASSPHRASE and --passphrase-file count for both files; on a terminal each is asked for.',
+  );
+  withExample(approve, 'aliquot purge approve 3f0a91c2 --by ines.key --kit lab.kit');
+  approve.action(async (id: string, options: ApproveOptions) => approvePurge(context, id, options));
 
   const cancel = purge
     .command('cancel')

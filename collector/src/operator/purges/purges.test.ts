@@ -15,13 +15,15 @@ let dir: string;
 let url: string;
 let token: string;
 let stop: () => Promise<CliResult>;
+let aheadMs = 0;
+const clock = { nowMs: () => Date.now() + aheadMs };
 const at = (name: string) => join(dir, name);
 const kitOf = (vault: string) => at(`${vault}.kit`);
 const keyOf = (vault: string, name: string) => at(`${vault}-${name}.key`);
 
 /** Asks of one vault of the collector. */
 function asking(vault: string) {
-  const tried = (...args: string[]) => aliquot([...args, '--vault', vault], { url, token });
+  const tried = (...args: string[]) => aliquot([...args, '--vault', vault], { url, token, clock });
   const ok = async (...args: string[]) => {
     const result = await tried(...args);
     expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
@@ -49,8 +51,10 @@ beforeAll(async () => {
     const bundle = at(`${vault}.bundle`);
     const enroll = ['enroll', 'hplc-1', '--kit', kit, '--out', bundle];
     expect((await aliquot(enroll, { url, token })).code).toBe(0);
-    const key = ['--kit', kit, '--purposes', 'retention', '--out', keyOf(vault, 'maria')];
-    expect((await aliquot(['operator', 'add', 'maria', ...key])).code).toBe(0);
+    for (const name of ['maria', 'ines']) {
+      const key = ['--kit', kit, '--purposes', 'retention', '--out', keyOf(vault, name)];
+      expect((await aliquot(['operator', 'add', name, ...key])).code).toBe(0);
+    }
     const pc = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
     await pc.enrol(pc.bundle.url);
     await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
@@ -122,5 +126,42 @@ describe('purge', () => {
     const ordered = await order('/data/p-0815/**', '--kit', kitOf('blind'));
     expect([ordered.stderr, ordered.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
     expect(ordered.lines).toMatchObject([{ event: 'ordered', files: 2, versions: 2 }]);
+  });
+
+  it('I-C31: is approved by another operator a day later, with the kit; everything else is there as before', async () => {
+    const { tried, ok, list } = asking('blind');
+    const kit = ['--kit', kitOf('blind')];
+    const [{ purge }] = (await list()) as [{ purge: string }];
+    const approve = (by: string) =>
+      tried('purge', 'approve', purge, '--by', keyOf('blind', by), ...kit, '--json');
+    const same = await approve('maria');
+    expect([same.code, same.stderr]).toEqual([1, expect.stringContaining('another operator')]);
+    const early = await approve('ines');
+    expect([early.code, early.stderr]).toEqual([1, expect.stringContaining('approved from')]);
+    await stop();
+    aheadMs = 25 * 3_600_000;
+    ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0'], { clock }));
+
+    const done = await approve('ines');
+    expect([done.stderr, done.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
+    expect(done.stderr).toContain('goes: /data/p-0815/a.raw');
+    expect(done.lines).toMatchObject([{ event: 'approved', purge, commits: 1, versions: 2 }]);
+    expect(await list()).toMatchObject([
+      { state: 'approved', ordered: { by: 'maria' }, approved: { by: 'ines' } },
+    ]);
+    const ls = await ok('ls', '--agent', 'hplc-1', ...kit, '--json');
+    const { lines: listed } = ls;
+    expect(ls.stderr).toMatch(
+      /2 of its files were purged on .*, ordered by maria, approved by ines: request 2026-11/,
+    );
+    expect(listed.map(({ path }) => path)).toEqual(['/data/other/c.raw']);
+    await ok('check', ...kit);
+    const to = at('restored');
+    await ok('restore', '--agent', 'hplc-1', '--to', to, ...kit);
+    expect(await readFile(join(to, 'data/other/c.raw'), 'utf8')).toBe('result');
+    const again = await approve('ines');
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('was approved on')]);
+    const fsck = await aliquot(['fsck', '--data', at('data'), '--json']);
+    expect([fsck.stdout, fsck.code]).toEqual([expect.stringContaining('"faults":0'), 0]);
   });
 });

@@ -1,11 +1,16 @@
 import { decodePurgeOrderBody, encodePurgeOrderBody, type PurgeOrderBody } from '@aliquot/proto';
+import type { HistoryPlace } from '../history/history-log.ts';
 import { RowReader, RowWriter } from './row.ts';
 
 /** A purge in the catalog. */
 export interface PurgeRow {
   readonly body: PurgeOrderBody;
   readonly ordered: PurgeWord;
-  readonly approved: PurgeWord | undefined;
+  /**
+   * `unswept`: the epoch that its lineage's agents were told and that was not swept then; 0: none.
+   * What was purged after that was told counts as there until it is.
+   */
+  readonly approved: (PurgeWord & { readonly unswept: number }) | undefined;
   /** `by`: empty for the authority. */
   readonly cancelled: (PurgeWord & { readonly reason: string }) | undefined;
 }
@@ -20,7 +25,7 @@ export interface PurgeWord {
 export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): Buffer {
   const row = word(new RowWriter().blob(encodePurgeOrderBody(body)), ordered);
   row.u8(approved === undefined ? 0 : 1);
-  if (approved !== undefined) word(row, approved);
+  if (approved !== undefined) word(row, approved).u64(approved.unswept);
   row.u8(cancelled === undefined ? 0 : 1);
   if (cancelled !== undefined) word(row, cancelled).text(cancelled.reason);
   return row.finish();
@@ -30,7 +35,7 @@ export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): B
 export function decodePurge(bytes: Uint8Array): PurgeRow {
   const row = new RowReader(bytes);
   const set = { body: decodePurgeOrderBody(row.blob()), ordered: readWord(row) };
-  const approved = row.u8() === 0 ? undefined : readWord(row);
+  const approved = row.u8() === 0 ? undefined : { ...readWord(row), unswept: row.u64() };
   const cancelled = row.u8() === 0 ? undefined : { ...readWord(row), reason: row.text() };
   return { ...set, approved, cancelled };
 }
@@ -41,4 +46,55 @@ function word(row: RowWriter, { leaf, timeMs, by }: PurgeWord): RowWriter {
 
 function readWord(row: RowReader): PurgeWord {
   return { leaf: row.u64(), timeMs: row.u64(), by: row.text() };
+}
+
+/** A commit that a purge has sealed anew. */
+export interface PurgedCommit {
+  /** Of its `StoredPurged`. */
+  readonly place: HistoryPlace;
+  /** The leaf of the approval; 0 before there is one. */
+  readonly approvedLeaf: number;
+  /** What went: a bit for each slot. */
+  readonly slots: Uint8Array;
+}
+
+export function encodePurgedCommit({ place, approvedLeaf, slots }: PurgedCommit): Buffer {
+  const row = new RowWriter().u32(place.file).u32(place.offset).u32(place.length);
+  return row.u64(approvedLeaf).blob(slots).finish();
+}
+
+/** Error: `STORE_CATALOG`. */
+export function decodePurgedCommit(bytes: Uint8Array): PurgedCommit {
+  const row = new RowReader(bytes);
+  const place = { file: row.u32(), offset: row.u32(), length: row.u32() };
+  return { place, approvedLeaf: row.u64(), slots: row.blob() };
+}
+
+/** Commits of a purge that is about to be approved, by their leaves. */
+export function encodePurging(commits: ReadonlyMap<number, PurgedCommit>): Buffer {
+  const row = new RowWriter().u32(commits.size);
+  for (const [leafIndex, commit] of commits) row.u64(leafIndex).blob(encodePurgedCommit(commit));
+  return row.finish();
+}
+
+/** Error: `STORE_CATALOG`. */
+export function decodePurging(bytes: Uint8Array): Map<number, PurgedCommit> {
+  const row = new RowReader(bytes);
+  const commits = new Map<number, PurgedCommit>();
+  for (let left = row.u32(); left > 0; left -= 1)
+    commits.set(row.u64(), decodePurgedCommit(row.blob()));
+  return commits;
+}
+
+/** In the place of the number of a run, for what a purge drops: no run comes to it. */
+const PURGE_RUNS = 2 ** 40;
+
+/** Under which number a purge drops, by the leaf of its approval. */
+export function purgeRun(approvedLeaf: number): number {
+  return PURGE_RUNS + approvedLeaf;
+}
+
+/** The leaf of the approval; undefined where it is the number of a run. */
+export function approvalOfRun(run: number): number | undefined {
+  return run < PURGE_RUNS ? undefined : run - PURGE_RUNS;
 }

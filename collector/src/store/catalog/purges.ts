@@ -30,6 +30,16 @@ export class OrderedPurges {
     return [...this.#rows.values()];
   }
 
+  /**
+   * Whether what a purge dropped still counts as there for a sweep of this epoch: its agents rely
+   * on what was there when they were told of it.
+   */
+  countsAsThere(approvedLeaf: number, gcEpoch: number): boolean {
+    return this.all().some(
+      ({ approved }) => approved?.leaf === approvedLeaf && approved.unswept === gcEpoch,
+    );
+  }
+
   /** Those that nobody has approved or cancelled. */
   waiting(): PurgeRow[] {
     return this.all().filter(

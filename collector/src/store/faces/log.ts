@@ -1,6 +1,6 @@
 import { SignedHeads } from '../signed-heads.ts';
 import { judgeHead } from '../vault/judge-head.ts';
-import { eventsOf, leavesOf, policyEvents } from '../vault/proof-records.ts';
+import { eventsOf, leavesOf, policyEvents, purgeEvents } from '../vault/proof-records.ts';
 import { leafAt } from '../vault/read-back.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultLog } from '../vault-store.ts';
@@ -31,6 +31,11 @@ export function logOf({ vault, keeper }: VaultParts): VaultLog {
     policies: (size) =>
       keeper.ask(
         (core) => policyEvents(core, size),
+        () => keeper.settled(),
+      ),
+    purges: (size) =>
+      keeper.ask(
+        (core) => purgeEvents(core, size),
         () => keeper.settled(),
       ),
     leafAt: (leafIndex) => keeper.ask((core) => leafAt(core, leafIndex)),

@@ -28,6 +28,7 @@ export const historyFormat: FileFormat<HistoryFileKind> = {
     dropped: { code: 7, maxBytes: MAX_RECORD_BYTES },
     swept: { code: 8, maxBytes: MAX_RECORD_BYTES },
     thinned: { code: 9, maxBytes: MAX_RECORD_BYTES },
+    purged: { code: 10, maxBytes: MAX_RECORD_BYTES },
     end: { code: 4, maxBytes: END_PAYLOAD_BYTES },
   },
   error: recordFault,

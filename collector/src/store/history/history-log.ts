@@ -8,7 +8,8 @@ export type HistoryKind =
   | 'event'
   | 'expired'
   | 'dropped'
-  | 'swept';
+  | 'swept'
+  | 'purged';
 
 /** A record of the history. */
 export interface HistoryRecord {

@@ -8,8 +8,13 @@ import type {
 } from '@aliquot/proto';
 import { formatInstant } from '@aliquot/shared/cli/format';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { verifyPurgeCancel, verifyPurgeOrder } from '@aliquot/shared/keys/purge';
+import {
+  verifyPurgeApproval,
+  verifyPurgeCancel,
+  verifyPurgeOrder,
+} from '@aliquot/shared/keys/purge';
 import { MAX_WAITING_PURGES } from '../../limits.ts';
+import { PURGE_DELAY_MS } from '../../retention/brakes.ts';
 import { tellReasons } from '../../retention/kept.ts';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { PurgeRow } from '../catalog/purge-row.ts';
@@ -114,6 +119,30 @@ function refuseKeptOf({ facts, versions }: JudgedSubject, size: number, nowMs: n
   });
 }
 
+/**
+ * The leaf that records the approval already, or undefined. By another operator than the one who
+ * ordered it, and a day later by the log's time at the earliest.
+ */
+export function admitPurgeApproval(
+  { registry }: Pick<VaultCore, 'registry'>,
+  descriptor: VaultDescriptorBody,
+  { approval, operator, timeMs }: EventOf<'purgeApproved'>,
+): number | undefined {
+  const said = verifyPurgeApproval(descriptor, { signed: approval, operator }, timeMs);
+  const { body, ordered, approved, cancelled } = purgeOf(registry, said);
+  if (approved !== undefined) return approved.leaf;
+  const name = purgeName(body);
+  if (cancelled !== undefined)
+    throw bad(`purge ${name} was cancelled on ${formatInstant(cancelled.timeMs)}: order it again`);
+  if (said.by.name === ordered.by)
+    throw bad(`purge ${name} was ordered by ${ordered.by}: another operator approves it`);
+  if (timeMs < ordered.timeMs + PURGE_DELAY_MS)
+    throw bad(
+      `purge ${name} may be approved from ${formatInstant(ordered.timeMs + PURGE_DELAY_MS)}: a day after it was ordered`,
+    );
+  return undefined;
+}
+
 /** The leaf that records the cancellation already, or undefined. What was approved is done. */
 export function admitPurgeCancel(
   { registry }: Pick<VaultCore, 'registry'>,
@@ -131,7 +160,10 @@ export function admitPurgeCancel(
 }
 
 /** Throws where there is none. */
-function purgeOf({ purges }: Registry, { purgeId }: Pick<PurgeOrderBody, 'purgeId'>): PurgeRow {
+export function purgeOf(
+  { purges }: Registry,
+  { purgeId }: Pick<PurgeOrderBody, 'purgeId'>,
+): PurgeRow {
   const row = purges.get(purgeId);
   if (row === undefined) throw bad('no such purge in this vault; `aliquot purge list` shows them');
   return row;

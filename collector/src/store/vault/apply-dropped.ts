@@ -3,6 +3,7 @@ import { keys } from '../catalog/catalog-keys.ts';
 import { neverSwept } from '../catalog/catalog-rows.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { encodeDroppedNote } from '../catalog/dropped-note.ts';
+import { approvalOfRun } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
@@ -64,7 +65,8 @@ export async function applyDropped(
   const stored = await change.get(keys.lineage(branchId));
   if (stored === undefined) return IDLE;
   const known = read.lineage(stored);
-  await forgetDropped(change, known.number, { run, leaves });
+  const runs = approvalOfRun(run) === undefined ? [run] : registry.runs.all().map((of) => of.run);
+  for (const of of runs) await forgetDropped(change, known.number, { run: of, leaves });
   const chains = new Chains(change, known.number, run, sizeOf);
   let [versions, rawBytes, files, bytes] = [0, 0n, 0, 0n];
   let droppedVersions = 0;

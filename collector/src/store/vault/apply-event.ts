@@ -20,7 +20,7 @@ import { applyPolicy, applyPromotion, applySettings } from './apply-desk.ts';
 import { applyAcknowledged, applyDecided, applyForked } from './apply-fork.ts';
 import { applyFilesGone } from './apply-gone.ts';
 import { applyHold, applyRelease, applyResolution } from './apply-holds.ts';
-import { applyPurgeCancel, applyPurgeOrder } from './apply-purges.ts';
+import { applyPurgeApproval, applyPurgeCancel, applyPurgeOrder } from './apply-purges.ts';
 import { applyRun, applyRunApproval, applyUndo } from './apply-retention.ts';
 import { type Effect, IDLE, type LeafPlace } from './effect.ts';
 import { addGroup, endGroup, memberRow } from './groups.ts';
@@ -118,7 +118,7 @@ export async function applyEvent(
     case 'purgeOrdered':
       return applyPurgeOrder(change, event, leaf);
     case 'purgeApproved':
-      return IDLE;
+      return applyPurgeApproval(change, event, leaf, registry);
     case 'purgeCancelled':
       return applyPurgeCancel(change, event, leaf, registry);
     case 'settingsPromoted':

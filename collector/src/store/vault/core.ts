@@ -3,6 +3,7 @@ import {
   type ChainPoint,
   decodeLogLeaf,
   decodeStoredCommit,
+  decodeStoredPurged,
   type EventBody,
   encodeEventBody,
   encodeStoredCommit,
@@ -25,6 +26,7 @@ import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { BrokenRow, LinkRow, NotedMoment, Sums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
+import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import type { ProvedPages } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
@@ -212,7 +214,12 @@ export class VaultCore {
     kind: 'commit' | 'event',
     leaf: Uint8Array,
     record: (leafIndex: number, root: Uint8Array) => Uint8Array,
-    apply: (change: CatalogChange, leaf: LeafPlace) => Promise<Effect>,
+    apply: (
+      change: CatalogChange,
+      leaf: LeafPlace,
+      /** Of the records before it. */
+      places: readonly HistoryPlace[],
+    ) => Promise<Effect>,
     before: readonly HistoryRecord[] = [],
   ): Promise<number> {
     const leafIndex = this.#log.size;
@@ -220,8 +227,8 @@ export class VaultCore {
     try {
       const payload = record(leafIndex, this.#log.root);
       const { timeMs } = decodeLogLeaf(leaf);
-      await this.#appendAll([...before, { kind, payload }], (change, place) =>
-        apply(change, { leafIndex, timeMs, bytes: leaf, nodes, place }),
+      await this.#appendAll([...before, { kind, payload }], (change, place, places) =>
+        apply(change, { leafIndex, timeMs, bytes: leaf, nodes, place }, places),
       );
     } catch (error) {
       await this.unstageLeaf(leafIndex);
@@ -365,8 +372,18 @@ export class VaultCore {
     return leafRecord(this.history, this.catalog, leafIndex);
   }
 
+  /** A commit as it was accepted. */
   async storedCommit(leafIndex: number): Promise<StoredCommit> {
     return decodeStoredCommit((await this.leafRecord(leafIndex)).payload);
+  }
+
+  /** The same as it is shown to anybody: without what was purged. */
+  async servedCommit(leafIndex: number): Promise<StoredCommit> {
+    const stored = await this.storedCommit(leafIndex);
+    const row = await this.catalog.get(keys.purged(leafIndex));
+    if (row === undefined) return stored;
+    const { payload } = await this.history.read(decodePurgedCommit(row).place);
+    return { ...stored, commit: decodeStoredPurged(payload).commit };
   }
 
   async close(): Promise<void> {
@@ -392,7 +409,11 @@ export class VaultCore {
   /** The same of several, next to each other; `apply` is told where the last one stands. */
   async #appendAll(
     records: readonly HistoryRecord[],
-    apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
+    apply: (
+      change: CatalogChange,
+      place: HistoryPlace,
+      places: readonly HistoryPlace[],
+    ) => Promise<Effect | undefined>,
     change = new CatalogChange(this.catalog),
   ): Promise<void> {
     const { places, end } = await this.history.placesOf(
@@ -400,7 +421,7 @@ export class VaultCore {
     );
     const place = places.at(-1);
     if (place === undefined) throw new TypeError('the history has no place for it');
-    const effect = await apply(change, place);
+    const effect = await apply(change, place, places);
     change.put(keys.checkpoint, values.point(end));
     const sums = await change.get(keys.sums);
     const after = sums === undefined ? undefined : read.sums(sums);

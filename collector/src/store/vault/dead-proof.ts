@@ -64,6 +64,7 @@ function saysWhose(kind: HistoryKind): kind is SaysWhose {
     case 'event':
     case 'expired':
     case 'dropped':
+    case 'purged':
       return false;
   }
 }

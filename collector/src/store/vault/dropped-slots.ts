@@ -15,7 +15,16 @@ export class DroppedSlots {
   #next: readonly [Buffer, Buffer] | undefined;
   #began = false;
 
-  constructor(catalog: Pick<CatalogStore, 'scan'>, from: number, below: number) {
+  readonly #counts: (run: number) => boolean;
+
+  /** `counts`: whether what was dropped after a run counts; all of it unless given. */
+  constructor(
+    catalog: Pick<CatalogStore, 'scan'>,
+    from: number,
+    below: number,
+    counts: (run: number) => boolean = () => true,
+  ) {
+    this.#counts = counts;
     this.#rows = catalog.scan(ranges.droppedBetween(from, below));
   }
 
@@ -27,7 +36,8 @@ export class DroppedSlots {
     for (let row = this.#next; row !== undefined; row = this.#next) {
       const leaf = readKey.droppedLeaf(row[0]);
       if (leaf > leafIndex) break;
-      if (leaf === leafIndex) slots = united(slots, row[1]);
+      if (leaf === leafIndex && this.#counts(readKey.droppedRun(row[0])))
+        slots = united(slots, row[1]);
       await this.#step();
     }
     return slots;

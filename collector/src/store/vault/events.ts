@@ -8,6 +8,7 @@ import {
   type Signed,
   type VaultDescriptorBody,
 } from '@aliquot/proto';
+import { CommitError } from '@aliquot/shared/commit/errors';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import {
   CertificateError,
@@ -28,7 +29,7 @@ import { StoreError } from '../errors.ts';
 import type { AgentProblemCode } from '../vault-records.ts';
 import { admitCorrection } from './admit-clock.ts';
 import { admitHold, admitRelease, admitResolution } from './admit-holds.ts';
-import { admitPurgeCancel, admitPurgeOrder } from './admit-purges.ts';
+import { admitPurgeApproval, admitPurgeCancel, admitPurgeOrder } from './admit-purges.ts';
 import { admitPolicy, admitPromotion, admitQuestion, admitSettings } from './apply-desk.ts';
 import { admitFilesGone } from './apply-gone.ts';
 import { admitRun, admitRunApproval, admitUndo } from './apply-retention.ts';
@@ -48,14 +49,22 @@ export async function admitEvent(
   descriptor: VaultDescriptorBody,
   event: EventBody,
 ): Promise<number | undefined> {
-  try {
+  return asRefusal(async () => {
     decodeEventBody(encodeEventBody(event)); // limits hold before anything is appended
-    return await admit(core, descriptor, event);
+    return admit(core, descriptor, event);
+  });
+}
+
+/** Throws `STORE_BAD_EVENT` where what comes with an event cannot be believed. */
+export async function asRefusal<T>(admit: () => Promise<T>): Promise<T> {
+  try {
+    return await admit();
   } catch (error) {
     if (error instanceof StoreError) throw error;
     if (
       error instanceof FormatError ||
       error instanceof CertificateError ||
+      error instanceof CommitError ||
       error instanceof LogError
     ) {
       throw new StoreError('STORE_BAD_EVENT', error.message, { cause: error });
@@ -121,7 +130,7 @@ function admit(
     case 'purgeOrdered':
       return admitPurgeOrder(core, descriptor, event);
     case 'purgeApproved':
-      throw bad('no release of this collector approves purges yet');
+      return admitPurgeApproval(core, descriptor, event);
     case 'purgeCancelled':
       return admitPurgeCancel(core, descriptor, event);
     case 'groupAdded':

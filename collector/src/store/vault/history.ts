@@ -2,7 +2,6 @@ import {
   decodeCommitHeader,
   decodeReceiptBody,
   decodeSignedCommit,
-  decodeStoredCommit,
   type FileId,
   type LineageId,
   type ResultId,
@@ -341,13 +340,13 @@ async function commitOf(
   core: VaultCore,
   leafIndex: number,
 ): Promise<{ readonly record: StateRecord; readonly receivedAtMs: number }> {
-  const { type, payload } = await core.leafRecord(leafIndex);
+  const { type } = await core.leafRecord(leafIndex);
   if (type !== 'commit')
     throw new StoreError(
       'STORE_CATALOG',
       `leaf ${leafIndex} is no commit; run aliquot fsck --repair`,
     );
-  const { commit, receipt } = decodeStoredCommit(payload);
+  const { commit, receipt } = await core.servedCommit(leafIndex);
   const { agentId } = decodeCommitHeader(decodeSignedCommit(commit).header);
   const certificate = core.registry.signedCertificate(agentId);
   if (certificate === undefined)

@@ -19,6 +19,7 @@ import { Bloom } from '../catalog/bloom.ts';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
 import { nowhere, placesToRead } from '../catalog/item-row.ts';
 import { contentsOf } from '../catalog/named-contents.ts';
+import { approvalOfRun } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
 import { passedOver } from '../errors.ts';
@@ -138,7 +139,9 @@ export class Mark {
     if (below !== undefined) return below;
     const leaves = this.#hasBegun ? await this.#logged(size) : await this.#linked(size);
     this.#hasBegun = true;
-    const dropped = new DroppedSlots(this.#core.catalog, this.#walked, size);
+    const dropped = new DroppedSlots(this.#core.catalog, this.#walked, size, (run) =>
+      this.#isGone(run),
+    );
     try {
       for (const leafIndex of leaves) {
         if (room.left <= 0) return 'unfinished';
@@ -163,6 +166,15 @@ export class Mark {
     }
     this.#walked = size;
     return undefined;
+  }
+
+  /** Whether what was dropped is reached no more: not what was purged under a told epoch. */
+  #isGone(run: number): boolean {
+    const approval = approvalOfRun(run);
+    if (approval === undefined) return true;
+    const { purges } = this.#core.registry;
+    const { announced } = this.#core.registry.sweep(this.#lineageId);
+    return !purges.countsAsThere(approval, announced);
   }
 
   #enter({ depth, refs }: References): void {

@@ -109,10 +109,32 @@ export async function* historyCommits(
 
 /** The policies that the log has up to a size of it, each proved. */
 export async function policyEvents(core: VaultCore, size: number): Promise<ProvedEvent[]> {
-  const events: ProvedEvent[] = [];
+  const leaves: number[] = [];
   for await (const [key] of core.catalog.scan(ranges.policies)) {
     const leafIndex = core.registry.desk.policyLeaf(readKey.number(key));
-    if (leafIndex === undefined || leafIndex >= size) continue;
+    if (leafIndex !== undefined && leafIndex < size) leaves.push(leafIndex);
+  }
+  return provedEvents(core, leaves, size);
+}
+
+/** The orders and approvals of purges that were done up to a size of the log, each proved. */
+export async function purgeEvents(core: VaultCore, size: number): Promise<ProvedEvent[]> {
+  const leaves = core.registry.purges
+    .all()
+    .flatMap(({ ordered, approved }) =>
+      approved === undefined || approved.leaf >= size ? [] : [ordered.leaf, approved.leaf],
+    );
+  return provedEvents(core, leaves, size);
+}
+
+/** Events at leaves, less those that cannot be read. */
+async function provedEvents(
+  core: VaultCore,
+  leaves: readonly number[],
+  size: number,
+): Promise<ProvedEvent[]> {
+  const events: ProvedEvent[] = [];
+  for (const leafIndex of leaves) {
     const record = await core.leafRecord(leafIndex).catch(passedOver);
     if (record === undefined) continue;
     const { event } = decodeStoredEvent(record.payload);

@@ -1,4 +1,4 @@
-import { type ChunkId, decodeStoredCommit, decodeStoredEvent } from '@aliquot/proto';
+import { type ChunkId, decodeStoredEvent } from '@aliquot/proto';
 import { type ItemRow, placesToRead } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { isDamaged } from '../errors.ts';
@@ -100,6 +100,6 @@ export async function leafAt(core: VaultCore, leafIndex: number): Promise<LeafRe
     const { event, leaf } = decodeStoredEvent(payload);
     return { leaf, record: { type, event } };
   }
-  const { commit, leaf, receipt } = decodeStoredCommit(payload);
+  const { commit, leaf, receipt } = await core.servedCommit(leafIndex);
   return { leaf, record: { type, commit, receipt } };
 }

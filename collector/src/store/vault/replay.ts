@@ -11,6 +11,7 @@ import {
   decodeStoredDropped,
   decodeStoredEvent,
   decodeStoredExpired,
+  decodeStoredPurged,
   decodeStoredReferences,
   decodeStoredSwept,
   decodeStoredUploads,
@@ -33,6 +34,7 @@ import { compareHistory, type HistoryItem, type HistoryPoint } from '../history/
 import { applyCommit, applyLeafOnly, applyReferences, applyUploads } from './apply.ts';
 import { applyDropped } from './apply-dropped.ts';
 import { applyEvent } from './apply-event.ts';
+import { applyPurged } from './apply-purges.ts';
 import { applyExpired } from './apply-retention.ts';
 import { applySwept, applyUnreadSwept } from './apply-swept.ts';
 import type { VaultCore } from './core.ts';
@@ -98,6 +100,8 @@ async function replayRecord(
         return await replaySwept(core, item);
       case 'expired':
         return await replayExpired(core, item);
+      case 'purged':
+        return await replayPurged(core, item);
       case 'event':
         return await replayEvent(core, item, options);
       case 'commit':
@@ -132,6 +136,8 @@ async function replayBroken(
     // What it took out, or let go, is there again, and goes again when that is decided again.
     case 'expired':
     case 'dropped':
+    // What it purged stays out of every answer: its own record is blank, and names nothing.
+    case 'purged':
       await core.commitChange(new CatalogChange(core.catalog), item.end);
       break;
     case 'swept': {
@@ -161,6 +167,7 @@ const wordsFor: Readonly<Record<HistoryItem['kind'], string>> = {
   dropped: 'dropped versions',
   swept: 'swept items',
   expired: 'expired versions',
+  purged: 'a purged commit',
 };
 
 async function replayBrokenCommit(
@@ -245,6 +252,13 @@ async function replaySwept(core: VaultCore, item: HistoryItem): Promise<void> {
 async function replayExpired(core: VaultCore, item: HistoryItem): Promise<void> {
   const change = new CatalogChange(core.catalog);
   const effect = await applyExpired(change, decodeStoredExpired(item.payload));
+  await core.commitChange(change, item.end, effect);
+}
+
+async function replayPurged(core: VaultCore, item: HistoryItem): Promise<void> {
+  const change = new CatalogChange(core.catalog);
+  const purged = decodeStoredPurged(item.payload);
+  const effect = await applyPurged(change, purged, item.place, core.registry);
   await core.commitChange(change, item.end, effect);
 }
 

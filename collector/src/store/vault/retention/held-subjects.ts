@@ -1,5 +1,4 @@
 import type { LineageId } from '@aliquot/proto';
-import { decodeStoredCommit } from '@aliquot/proto';
 import {
   type Named,
   type NamedResult,
@@ -78,7 +77,7 @@ class RecentCommits {
     }
     const record = await this.#core.leafRecord(leafIndex).catch(passedOver);
     if (record?.type !== 'commit') return undefined;
-    const commit = readCommit(decodeStoredCommit(record.payload).commit);
+    const commit = readCommit((await this.#core.servedCommit(leafIndex)).commit);
     const bytes = record.payload.length;
     this.#kept.set(leafIndex, { commit, bytes });
     this.#bytes += bytes;

@@ -114,14 +114,23 @@ export function refuseDoubt(core: VaultCore, nowMs: number): void {
 
 /** Everything that decides what stays, but for the versions themselves. */
 export function standingOf({ registry }: VaultCore): string {
-  const { desk, runs, holds, corrections } = registry;
+  const { desk, runs, holds, purges, corrections } = registry;
+  const purged = purges.all().map(({ approved }) => approved?.leaf);
   const undone = runs.all().filter((run) => run.undone !== undefined).length;
   const decided = registry.rows().flatMap(({ agentId }) => {
     const lines = registry.lines(agentId);
     return (lines?.branchIds() ?? []).map((id) => lines?.history(id)?.state);
   });
   const held = holds.all().map(({ released, resolved }) => [released?.leaf, resolved?.leaf]);
-  return JSON.stringify([desk.newest, runs.newest, undone, held, corrections.length, decided]);
+  return JSON.stringify([
+    desk.newest,
+    runs.newest,
+    undone,
+    held,
+    purged,
+    corrections.length,
+    decided,
+  ]);
 }
 
 /** Undefined: something was decided since it was looked. */

@@ -1,0 +1,100 @@
+import { type ChunkId, ID_BYTES, type LineageId, type PurgeOrderBody } from '@aliquot/proto';
+import { keysWholeSlab } from '@aliquot/shared/commit/purge';
+import { type CommitRows, readCommit } from '@aliquot/shared/commit/rows';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { ranges } from '../catalog/catalog-keys.ts';
+import { setBit } from '../catalog/item-row.ts';
+import { idName } from '../catalog/reference-walk.ts';
+import { read } from '../catalog/row-codec.ts';
+import type { VaultCore } from './core.ts';
+import { ownedBy } from './own-items.ts';
+
+/** A commit that a purge has to seal anew, as it is served until then. */
+export interface ConcernedCommit {
+  readonly leafIndex: number;
+  /** What of it goes: a bit for each slot; none where it only has the key of a slab. */
+  readonly slots: Uint8Array;
+  readonly commit: Uint8Array;
+}
+
+/** All of them, in the order of their leaves, and what tells slabs of which a piece goes. */
+export interface Concerned {
+  readonly commits: readonly ConcernedCommit[];
+  opensPurged(slabId: Uint8Array): boolean;
+}
+
+/**
+ * The commits with rows of the files of an order, whatever became of those versions, and those that
+ * have the key of a slab of which a piece goes. Reads every commit of the lineage, and of those
+ * that have such a slab: rows stand in clear as far as this goes. Errors: `STORE_DAMAGED`.
+ */
+export async function concernedCommits(
+  core: VaultCore,
+  { lineageId, fileIds, head }: Pick<PurgeOrderBody, 'lineageId' | 'fileIds' | 'head'>,
+): Promise<Concerned> {
+  const wanted = new Set(fileIds.map(idName));
+  const slabs = new Map<string, ChunkId>();
+  const found = new Map<number, ConcernedCommit>();
+  for (const leafIndex of await leavesOf(core, lineageId)) {
+    if (leafIndex >= head.size) continue;
+    const { commit } = await core.servedCommit(leafIndex);
+    const slots = slotsOf(readCommit(commit).rows, wanted, slabs);
+    if (slots.length > 0) found.set(leafIndex, { leafIndex, slots, commit });
+  }
+  const opensPurged = (id: Uint8Array): boolean => slabs.has(idName(id));
+  for (const lineage of await lineagesWith(core, [...slabs.values()]))
+    for (const leafIndex of await leavesOf(core, lineage)) {
+      if (found.has(leafIndex)) continue;
+      const { commit } = await core.servedCommit(leafIndex);
+      const { blocks } = readCommit(commit).rows;
+      if (blocks.some(({ rows }) => keysWholeSlab(rows, opensPurged)))
+        found.set(leafIndex, { leafIndex, slots: new Uint8Array(0), commit });
+    }
+  const commits = [...found.values()].sort((a, b) => a.leafIndex - b.leafIndex);
+  return { commits, opensPurged };
+}
+
+/** What of a commit are versions of these files; the slabs of their pieces are added to `slabs`. */
+function slotsOf(
+  rows: CommitRows,
+  wanted: ReadonlySet<string>,
+  slabs: Map<string, ChunkId>,
+): Uint8Array {
+  const slots: number[] = [];
+  // Rows of versions that were lost have their names all the same.
+  rows.asSigned.each((block, place, slot) => {
+    if (!wanted.has(idName(block.ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES)))) return;
+    slots.push(slot);
+    const slab = block.slabs[block.slabOf[place] ?? -1];
+    if (slab !== undefined) slabs.set(idName(slab.id), slab.id.slice() as ChunkId);
+  });
+  if (slots.length === 0) return new Uint8Array(0);
+  const bits = new Uint8Array((Math.max(...slots) >>> 3) + 1);
+  for (const slot of slots) setBit(bits, slot);
+  return bits;
+}
+
+/** The lineages that have any of these items. */
+async function lineagesWith(core: VaultCore, ids: readonly ChunkId[]): Promise<LineageId[]> {
+  if (ids.length === 0) return [];
+  const rows = await core.items.rows(ids);
+  const lineages = new Map(
+    core.registry.rows().map(({ lineageId }) => [idName(lineageId), lineageId]),
+  );
+  const having: LineageId[] = [];
+  for (const lineageId of lineages.values())
+    if ((await ownedBy(core.catalog, lineageId, ids, rows)).some((owned) => owned !== undefined))
+      having.push(lineageId);
+  return having;
+}
+
+/** The leaves of all commits of a lineage's agents, rising. */
+async function leavesOf({ catalog, registry }: VaultCore, lineageId: LineageId): Promise<number[]> {
+  const leaves: number[] = [];
+  for (const row of registry.rows()) {
+    if (!equalBytes(row.lineageId, lineageId)) continue;
+    for await (const [, value] of catalog.scan(ranges.linksOf(row.agentId)))
+      leaves.push(read.link(value).leafIndex);
+  }
+  return leaves.sort((a, b) => a - b);
+}

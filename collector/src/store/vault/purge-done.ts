@@ -1,0 +1,87 @@
+import {
+  type EventBody,
+  encodeEventBody,
+  encodeStoredEvent,
+  encodeStoredPurged,
+  type LeafSlots,
+  type LineageId,
+  type StoredPurged,
+} from '@aliquot/proto';
+import { readCommit } from '@aliquot/shared/commit/rows';
+import { hex } from '@aliquot/shared/crypto/bytes';
+import { eventLeaf } from '@aliquot/shared/log/leaf';
+import { ranges, readKey } from '../catalog/catalog-keys.ts';
+import { decodePurgedCommit, purgeRun } from '../catalog/purge-row.ts';
+import { applyEvent } from './apply-event.ts';
+import { applyPurged } from './apply-purges.ts';
+import type { VaultCore } from './core.ts';
+import { DroppedSlots } from './dropped-slots.ts';
+import { namedVersions } from './named-versions.ts';
+
+/** Versions that one record drops are of so many commits. */
+const DROPPED_LEAVES = 16;
+
+/**
+ * Appends the approval of a purge behind the commits that are sealed anew: from here on these are
+ * served. Answers with its leaf.
+ */
+export async function appendPurge(
+  core: VaultCore,
+  event: Extract<EventBody, { type: 'purgeApproved' }>,
+  forms: readonly StoredPurged[],
+): Promise<number> {
+  const bytes = encodeEventBody(event);
+  const leaf = eventLeaf(bytes, event.timeMs);
+  return core.appendLeaf(
+    'event',
+    leaf,
+    () => encodeStoredEvent({ event: bytes, leaf }),
+    async (change, place, places) => {
+      for (const [at, form] of forms.entries()) {
+        const stands = places[at];
+        if (stands !== undefined) await applyPurged(change, form, stands, core.registry);
+      }
+      return applyEvent(change, event, place, core.registry);
+    },
+    forms.map((form) => ({ kind: 'purged', payload: encodeStoredPurged(form) })),
+  );
+}
+
+/**
+ * Drops the versions of approved purges that are still in the catalog: at once, whatever a lineage
+ * waits for (`Mark` goes on counting them until that is swept). Behind an approval, and at a start,
+ * for a crash may have come between the two.
+ */
+export async function dropPurged(core: VaultCore): Promise<void> {
+  const left = new Map<string, { branchId: LineageId; run: number; leaves: LeafSlots[] }>();
+  const dropped = new DroppedSlots(core.catalog, 0, core.head.size);
+  for await (const [key, value] of core.catalog.scan(ranges.purged)) {
+    const leafIndex = readKey.number(key);
+    const { slots, approvedLeaf } = decodePurgedCommit(value);
+    const known = await dropped.of(leafIndex);
+    if (slots.every((byte, at) => (byte & ~(known[at] ?? 0)) === 0)) continue;
+    const branchId = await branchOf(core, leafIndex);
+    if (branchId === undefined) continue;
+    const run = purgeRun(approvedLeaf);
+    const name = `${hex(branchId)}/${run}`;
+    const of = left.get(name) ?? { branchId, run, leaves: [] };
+    of.leaves.push({ leafIndex, slots });
+    left.set(name, of);
+  }
+  // The newest first: what has gone stands in nobody's way to those before it.
+  for (const { branchId, run, leaves } of left.values())
+    for (let end = leaves.length; end > 0; end -= DROPPED_LEAVES) {
+      const some = leaves.slice(Math.max(0, end - DROPPED_LEAVES), end);
+      await core.appendDropped({ run, branchId, leaves: some }, await namedVersions(core, some));
+    }
+}
+
+/** The history that a commit's versions are in now. */
+async function branchOf(core: VaultCore, leafIndex: number): Promise<LineageId | undefined> {
+  const { header, hash } = readCommit((await core.storedCommit(leafIndex)).commit);
+  const { agentId, chainId, sequence } = header;
+  const link = await core.link(agentId, { chainId, sequence, hash });
+  const isJoined =
+    link && core.registry.lines(agentId)?.history(link.branchId)?.state === 'restored';
+  return isJoined === true ? core.registry.lineageOf(link?.branchId as LineageId) : link?.branchId;
+}
