@@ -27,6 +27,7 @@ import { resultBackupScenarios } from './scenarios/results.ts';
 import { smallFileScenarios } from './scenarios/small-files.ts';
 import { soakScenarios } from './scenarios/soak.ts';
 import { swappedScenarios } from './scenarios/swapped.ts';
+import { yearScenarios } from './scenarios/years.ts';
 
 /** A file of 20 GiB and a tree of a million files cannot be done by halves. */
 const LEAST_SECONDS_OF_HUGE_TREES = 600;
@@ -66,5 +67,6 @@ export const scenarios: readonly TortureScenario[] = [
   ...killScenarios,
   ...smallFileScenarios,
   ...resultBackupScenarios,
+  ...yearScenarios,
   ...soakScenarios,
 ];

@@ -20,6 +20,8 @@ export const faketimeLibrary = libraries
  */
 export class BentClock {
   readonly #file: string;
+  /** How far off it is. */
+  offsetSeconds = 0;
 
   constructor(file: string) {
     this.#file = file;
@@ -43,6 +45,7 @@ export class BentClock {
 
   /** Sets it off by this many seconds. */
   async set(offsetSeconds: number): Promise<void> {
+    this.offsetSeconds = offsetSeconds;
     await writeFile(this.#file, `${offsetSeconds < 0 ? '-' : '+'}${Math.abs(offsetSeconds)}\n`);
   }
 }

@@ -149,6 +149,32 @@ describe('I-C21 I-C22 a collection', () => {
     for (const [at, { untilMs }] of gone.entries()) expect(untilMs).toBe(gone[at + 1]?.fromMs);
   });
 
+  test('drops that a file is gone with what was before it, where a later run let it go than that', async () => {
+    await vault.setRules(rulesOf('{lock: 12d, keep: {within: 7d}, gone: 10d}'));
+    vault.wait(2);
+    // Of all but one only what the later run lets go: it may come first, or last.
+    const names = Array.from({ length: 12 }, (_, at) => `/${at}`);
+    await vault.back(
+      agent,
+      names.map((path) => ({ path })),
+    );
+    vault.wait(5);
+    await vault.back(agent, [{ path: '/0', kind: 'gone' }]);
+    vault.wait(5);
+    await vault.back(
+      agent,
+      names.slice(1).map((path) => ({ path })),
+    );
+    const went: (number | undefined)[] = [];
+    for (const days of [6, 2]) {
+      vault.wait(days);
+      went.push((await vault.store.retention.run(vault.nowMs)).run?.versions);
+    }
+    expect(went).toEqual([1, 12]);
+    vault.wait(8);
+    expect(await collect()).toMatchObject([{ versions: 13 }, {}, {}]);
+  });
+
   test('drops nothing that somebody keeps since: by a hold, by an undo, by rules that keep more', async () => {
     await twoExpired();
     vault.wait(8);

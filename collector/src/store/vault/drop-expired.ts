@@ -67,7 +67,9 @@ export async function findDroppable(core: VaultCore, asked: DropAsked): Promise<
     }
   };
   await evaluate(core, { nowMs, horizonMs: nowMs, policies, holds }, step, hear);
-  return { standing, versions, letGo: [...letGo.values()] };
+  // That a file is gone goes with the last of it, or by a later run: so it comes behind.
+  const rising = [...letGo.values()].sort((a, b) => a.run - b.run);
+  return { standing, versions, letGo: rising };
 }
 
 /** Whether the grace of a run is over. */
