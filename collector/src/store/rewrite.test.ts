@@ -1,6 +1,5 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeSlab, pieceOf } from '@aliquot/proto';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
 import { RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -141,35 +140,6 @@ describe('rewriting of packs', () => {
     expect(filesIn(place.dir, 'packs')).not.toContain(mixed);
     await expectOwned(vault, place);
     expect(vault.figures.stats().damaged).toBe(0);
-  });
-
-  test('I-C15 pieces that do not live leave their slab, whose id and other pieces stay', async () => {
-    const place = await rewriteLab('files');
-    const vault = await place.open();
-    const mixed = mixedIn(await vault.data.space());
-    const slabs = place.owned.filter(({ kind }) => kind === 'slab');
-    const report = await vault.data.rewrite({
-      all: true,
-      deadPieceBytes: new Map((await vault.data.space()).packs.map(({ pack }) => [pack, 50])),
-      // Of each slab the first piece of two.
-      livePieces: async (ids) => ids.map(() => Uint8Array.of(1)),
-    });
-    expect(report).toMatchObject({ isDone: true, kept: [] });
-    expect(filesIn(place.dir, 'packs')).not.toContain(mixed);
-    for (const { id } of slabs) {
-      const slab = decodeSlab(await heldBytes(vault, id));
-      expect([0, 1].map((at) => pieceOf(slab, at).sealed !== undefined)).toEqual([true, false]);
-    }
-    // What is sent whole again is whole again.
-    await vault.intake.putChunks(place.agent.lineageId, slabs.slice(0, 2));
-    await vault.intake.sync();
-    const again = decodeSlab(await heldBytes(vault, slabs[0]?.id ?? fail()));
-    expect(pieceOf(again, 1).sealed).toBeDefined();
-    await vault.close();
-    const live = await catalogRows(place.dir);
-    rmSync(join(place.dir, 'catalog'), { recursive: true });
-    await (await place.open()).close();
-    expect(await catalogRows(place.dir)).toEqual(live);
   });
 
   test('an id in two packs is no fault: the copy that is not read first is dead', async () => {

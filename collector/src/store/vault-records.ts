@@ -335,14 +335,6 @@ export interface VaultSpace {
   readonly packs: readonly PackSpace[];
 }
 
-/**
- * Of each slab which pieces live, a bit for each from 0 on; undefined where all do. Seam: for the
- * mark, which knows the pieces that no version refers to any more.
- */
-export type LivePieces = (
-  slabs: readonly ChunkId[],
-) => Promise<readonly (Uint8Array | undefined)[]>;
-
 /** How packs are rewritten. */
 export interface RewriteOptions {
   /** Every pack of which anything is dead, not only those of which 30 % are. */
@@ -353,10 +345,6 @@ export interface RewriteOptions {
   readonly bytesPerSecond?: number;
   /** Asked between batches: the work ends where it is, and goes on with the next call. */
   readonly isStopped?: () => boolean;
-  /** Pieces that do not live are left out of slabs that are copied. */
-  readonly livePieces?: LivePieces;
-  /** By pack, what such pieces come to: a pack may be worth it for them. */
-  readonly deadPieceBytes?: ReadonlyMap<number, number>;
 }
 
 /** What rewriting came to. */

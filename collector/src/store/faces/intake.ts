@@ -70,8 +70,14 @@ export function intakeOf(parts: VaultParts): VaultIntake {
   const held = async (lineageId: LineageId, ids: readonly ChunkId[]): Promise<boolean[]> => {
     // What is written down leaves the pending ones after that: so those are looked at first.
     const pending = ids.map((id) => keeper.uploads.has(lineageId, id));
-    const rows = await keeper.ask(({ items }) => items.owned(lineageId, ids));
-    const answer = rows.map((row, at) => row !== undefined || pending[at] === true);
+    const rows = await keeper.ask(({ items }) => items.ownedWhole(lineageId, ids));
+    // What has lost pieces since it was looked is known here; and what is here loses none from now
+    // on (I-C32): nothing is awaited between both.
+    const { thin } = keeper.uploads;
+    const answer = ids.map((id, at) => {
+      return (rows[at] !== undefined || pending[at] === true) && !thin.isTaken(id);
+    });
+    thin.keep(ids.filter((_, at) => answer[at] === true));
     if (keeper.uploads.isWatched(lineageId))
       keeper.uploads.touch(
         lineageId,

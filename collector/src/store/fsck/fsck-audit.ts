@@ -19,11 +19,13 @@ import { rowsIn } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { commitLeaf, eventLeaf } from '@aliquot/shared/log/leaf';
 import { requireReceiptFor, verifyReceipt } from '@aliquot/shared/log/receipt';
-import { hasPiece, isHeld, isOwned, slabIn } from '../catalog/item-row.ts';
+import { hasPiece, isHeld, isOwned, isSet, slabIn } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { hex } from '../catalog/registry.ts';
+import type { VersionPlace } from '../catalog/version-rows.ts';
 import type { Finding, FindingCode } from '../fsck-finding.ts';
 import type { VaultCore } from '../vault/core.ts';
+import { DroppedSlots } from '../vault/dropped-slots.ts';
 import { admitEvent } from '../vault/events.ts';
 import { ownedBy } from '../vault/own-items.ts';
 import type { ReplayAudit } from '../vault/replay.ts';
@@ -36,6 +38,12 @@ const nothingProved: ReadonlySet<string> = new Set();
 const RESTORE =
   'put history and packs back from a copy of the collector, and find out who changed them';
 
+/** A version that is a piece which its slab lacks. */
+interface NamedHole extends VersionPlace {
+  readonly name: string;
+  readonly piece: number;
+}
+
 /** Proves each commit and event against everything before it, while fsck replays the history. */
 export class LogAudit implements ReplayAudit {
   readonly #vault: VaultIdentity;
@@ -45,6 +53,8 @@ export class LogAudit implements ReplayAudit {
   readonly missing = new Set<string>();
   /** By the name of a slab the pieces of it, from 1 on, that are referred to and are holes. */
   readonly holes: PiecesByName = new Map();
+  /** Who refers to holes, by rising leaf: versions that may have been dropped since. */
+  readonly #named: NamedHole[] = [];
 
   constructor(vault: VaultIdentity, tell: (finding: Finding) => void) {
     this.#vault = vault;
@@ -116,7 +126,7 @@ export class LogAudit implements ReplayAudit {
     { rows }: VerifiedCommit,
     where: string,
   ): Promise<void> {
-    const contents = [...rowsIn(rows)].map(({ entry }) => entry.content);
+    const contents = [...rowsIn(rows)].map(({ entry, slot }) => ({ ...entry.content, slot }));
     const inPieces = contents.filter(({ piece }) => piece > 0);
     const others = contents.filter(({ piece }) => piece === 0);
     await this.#held(core, lineageId, others, where, nothingProved);
@@ -127,21 +137,23 @@ export class LogAudit implements ReplayAudit {
   async #pieces(
     core: VaultCore,
     lineageId: LineageId,
-    contents: readonly Content[],
+    contents: readonly (Content & { readonly slot: number })[],
     where: string,
   ): Promise<void> {
     await this.#held(core, lineageId, contents, where, nothingProved);
+    const leafIndex = core.log.size;
     for (let at = 0; at < contents.length; at += REFS_AT_ONCE) {
-      const named = contents.slice(at, at + REFS_AT_ONCE).flatMap(({ piece, refs }) => {
-        return refs.map(({ id }) => ({ id, piece }));
+      const named = contents.slice(at, at + REFS_AT_ONCE).flatMap(({ piece, refs, slot }) => {
+        return refs.map(({ id }) => ({ id, piece, slot }));
       });
       const rows = await core.items.rows(named.map(({ id }) => id));
-      for (const [index, { id, piece }] of named.entries()) {
+      for (const [index, { id, piece, slot }] of named.entries()) {
         const row = rows[index];
         const slab = slabIn(row);
         // What no pack holds is named as missing already.
         if (!isHeld(row) || (slab !== undefined && hasPiece(slab, piece))) continue;
-        if (slab !== undefined && piece <= slab.count) addPiece(this.holes, idName(id), piece);
+        if (slab !== undefined && piece <= slab.count)
+          this.#named.push({ name: idName(id), piece, leafIndex, slot });
         else
           this.#error(
             'commit-invalid',
@@ -186,8 +198,21 @@ export class LogAudit implements ReplayAudit {
     );
   }
 
-  /** Less what was swept since: nobody needs it any more. To be called when all was replayed. */
+  /**
+   * Less what was swept since, and pieces that only versions name which were dropped: nobody needs
+   * them any more. To be called when all was replayed.
+   */
   async leaveOutSwept(core: VaultCore): Promise<void> {
+    const dropped = new DroppedSlots(core.catalog, 0, core.log.size);
+    try {
+      let [leaf, slots]: [number, Uint8Array] = [-1, new Uint8Array(0)];
+      for (const { name, piece, leafIndex, slot } of this.#named) {
+        if (leafIndex !== leaf) [leaf, slots] = [leafIndex, await dropped.of(leafIndex)];
+        if (!isSet(slots, slot)) addPiece(this.holes, name, piece);
+      }
+    } finally {
+      await dropped.close();
+    }
     for (const name of [...this.missing, ...this.holes.keys()]) {
       const [row] = await core.items.rows([asChunkId(new Uint8Array(Buffer.from(name, 'latin1')))]);
       if (row !== undefined && isOwned(row)) continue;

@@ -139,6 +139,8 @@ export async function judgeCommit(
     );
   }
 
+  // In this job no slab loses pieces; what its versions name is needed from here on (I-C32).
+  gate.uploads.thin.keep(contents.slabs.map(({ id }) => id));
   const walked = await submission.walked(core, row.lineageId);
   if (walked.type === 'missing') return walked;
   if (walked.type === 'bad') return refused('bad-commit', walked.why);

@@ -153,6 +153,17 @@ export class HeldItems {
     return this.#judged(lineageId, ids, owned, this.#lacking ? rows : undefined);
   }
 
+  /**
+   * The same for somebody who takes what is here for whole: a slab that lacks pieces is not, so
+   * that it is sent again (I-C32). A commit may name the pieces that it has all the same.
+   */
+  async ownedWhole(lineageId: LineageId, ids: readonly ChunkId[]): Promise<(Owned | undefined)[]> {
+    const rows = await this.rows(ids);
+    const owned = await ownedBy(this.#catalog, lineageId, ids, rows);
+    const known = this.#judged(lineageId, ids, owned, this.#lacking ? rows : undefined);
+    return known.map((one, at) => (slabIn(rows[at])?.here === undefined ? one : undefined));
+  }
+
   /** What is known of items that a lineage sends. */
   async look(lineageId: LineageId, ids: readonly ChunkId[]): Promise<SentItems> {
     const itemKeys = ids.map((id) => keys.item(id));

@@ -6,6 +6,7 @@ import {
   decodeStoredCommit,
   HASH_BYTES,
   type LineageId,
+  MAX_SLAB_PIECES,
   pageIds,
   type References,
 } from '@aliquot/proto';
@@ -17,8 +18,8 @@ import type { Random } from '@aliquot/shared/ports';
 import type { MarkGround } from '../../collection/sweeping.ts';
 import { Bloom } from '../catalog/bloom.ts';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
-import { nowhere, placesToRead } from '../catalog/item-row.ts';
-import { contentsOf } from '../catalog/named-contents.ts';
+import { nowhere, placesToRead, setBit } from '../catalog/item-row.ts';
+import { contentsOf, type NamedSlab } from '../catalog/named-contents.ts';
 import { approvalOfRun } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
@@ -55,7 +56,7 @@ export interface Unreadable {
  * rows that were not dropped, and whatever is below them. Pages are known exactly, chunks and slabs
  * as a Bloom table tells them: its mistakes only keep.
  *
- * Memory: ten bits a chunk, some 100 bytes a page, 8 bytes a commit. Beside the vault's queue; what
+ * Memory: ten bits a chunk, some 100 bytes a page, 200 a slab, 8 a commit. Beside the vault's queue; what
  * is committed meanwhile is walked by the next `walkTo`.
  */
 export class Mark {
@@ -66,6 +67,8 @@ export class Mark {
   readonly #pages = new Set<string>();
   /** Pages whose references are still to be entered. */
   #open: ChunkId[] = [];
+  /** By `mapKey`: slabs of which versions were walked, and which pieces these name. */
+  readonly #slabs = new Map<string, { readonly id: ChunkId; readonly live: Uint8Array }>();
   readonly #letGo: ReadonlyMap<number, Uint8Array>;
   /** The log was looked through up to here; and how many of the lineage's commits were walked. */
   #walked = 0;
@@ -119,6 +122,11 @@ export class Mark {
     return isPage ? this.#pages.has(idName(id)) : this.#leaves.has(id);
   }
 
+  /** Every slab of which a version was walked, with its pieces that live: a bit for each. */
+  slabs(): Iterable<{ readonly id: ChunkId; readonly live: Uint8Array }> {
+    return this.#slabs.values();
+  }
+
   /**
    * Walks every commit up to a size of the log that was not walked yet, and pages that were proved
    * since the mark began: a commit that is still to come relies on what is below them.
@@ -151,7 +159,7 @@ export class Mark {
         const { rows } = readCommit(decodeStoredCommit(stored.payload).commit);
         const letGo = this.#letGo.get(leafIndex) ?? NO_SLOTS;
         const { lists, slabs } = contentsOf(rows, united(await dropped.of(leafIndex), letGo));
-        for (const { id } of slabs) this.#leaves.add(id);
+        for (const slab of slabs) this.#enterSlab(slab);
         for (const list of lists) this.#enter(list);
         // From here on its pages are open, which says that it is not walked whole.
         this.#walked = leafIndex + 1;
@@ -175,6 +183,14 @@ export class Mark {
     const { purges } = this.#core.registry;
     const { announced } = this.#core.registry.sweep(this.#lineageId);
     return !purges.countsAsThere(approval, announced);
+  }
+
+  #enterSlab({ id, plainSizes }: NamedSlab): void {
+    this.#leaves.add(id);
+    const known = this.#slabs.get(mapKey(id));
+    const live = known?.live ?? new Uint8Array(MAX_SLAB_PIECES / 8);
+    if (known === undefined) this.#slabs.set(mapKey(id), { id, live });
+    for (const [piece, size] of plainSizes.entries()) if (size > 0) setBit(live, piece);
   }
 
   #enter({ depth, refs }: References): void {

@@ -8,7 +8,6 @@ import { type HeldPlace, isSet, nowhere, placesToRead } from '../catalog/item-ro
 import { isDamaged, StoreError } from '../errors.ts';
 import { comparePlaces, type PackItem, type PackRow, type Place } from '../packs/pack-store.ts';
 import { thinnedSlab } from '../packs/slab-pieces.ts';
-import type { LivePieces } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { provedRuns } from './proved-runs.ts';
@@ -22,8 +21,6 @@ export interface CopyParts {
   readonly keeper: CoreKeeper;
   readonly core: VaultCore;
   readonly hasher: Hasher;
-  /** Which pieces of slabs live; undefined: all of them. */
-  readonly livePieces: LivePieces | undefined;
   /** Called with the bytes that were just copied; rests where that was fast. */
   readonly copied: (bytes: number) => Promise<void>;
   readonly isStopped: () => boolean;
@@ -118,7 +115,12 @@ async function isMovedTo(
   return false;
 }
 
-function hasAll({ here }: HeldPlace, wanted: Uint8Array | undefined, count: number): boolean {
+/** Whether a place of a slab has all of these pieces. */
+export function hasAll(
+  { here }: HeldPlace,
+  wanted: Uint8Array | undefined,
+  count: number,
+): boolean {
   if (here === undefined) return true;
   for (let piece = 0; piece < count; piece += 1)
     if ((wanted === undefined || isSet(wanted, piece)) && !isSet(here, piece)) return false;
@@ -138,7 +140,7 @@ async function soundItems(
 
 async function putAll(parts: CopyParts, items: readonly PackItem[], moved: Moved): Promise<void> {
   if (items.length === 0) return;
-  const put = await withoutDeadPieces(items, parts.livePieces);
+  const put = items.map((item) => withoutDeadPieces(parts, item));
   const places = await parts.keeper.do(async (core) => {
     requireSame(core, parts.core);
     const change = new CatalogChange(core.catalog);
@@ -157,18 +159,10 @@ async function putAll(parts: CopyParts, items: readonly PackItem[], moved: Moved
   await parts.copied(bytes);
 }
 
-async function withoutDeadPieces(
-  items: readonly PackItem[],
-  livePieces: LivePieces | undefined,
-): Promise<readonly PackItem[]> {
-  const slabs = items.filter(({ kind }) => kind === 'slab').map(({ id }) => id);
-  if (livePieces === undefined || slabs.length === 0) return items;
-  const marks = await livePieces(slabs);
-  const liveOf = new Map(slabs.map((id, at) => [mapKey(id), marks[at]]));
-  return items.map((item) => {
-    const live = liveOf.get(mapKey(item.id));
-    return live === undefined ? item : { ...item, bytes: thinnedSlab(item.bytes, live) };
-  });
+/** A slab as it may be left, if nobody comes to rely on all of it before its pack goes. */
+function withoutDeadPieces({ keeper }: CopyParts, item: PackItem): PackItem {
+  const thin = item.kind === 'slab' ? keeper.uploads.thin.of(item.id) : undefined;
+  return thin === undefined ? item : { ...item, bytes: thinnedSlab(item.bytes, thin.live) };
 }
 
 /**

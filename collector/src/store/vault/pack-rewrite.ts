@@ -1,4 +1,4 @@
-import type { ChunkId } from '@aliquot/proto';
+import type { ChunkId, LineageId } from '@aliquot/proto';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { type ItemNeed, isDead } from '../../collection/removal.ts';
@@ -12,7 +12,16 @@ import type { PackSpace } from '../vault-records.ts';
 import { itemRowOf } from './apply-items.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
-import { type CopyParts, copyItems, type Moved, readBack, requireSame } from './pack-copy.ts';
+import {
+  type CopyParts,
+  copyItems,
+  hasAll,
+  type Moved,
+  readBack,
+  requireSame,
+} from './pack-copy.ts';
+import { isOnly } from './sweep-set.ts';
+import type { ThinSlab } from './thin-slabs.ts';
 
 /** How often what came to life meanwhile is copied before the pack waits for the next run. */
 const MOST_ROUNDS = 3;
@@ -186,11 +195,14 @@ async function leave(
   for (const { whole, rows } of going) {
     const change = new CatalogChange(core.catalog);
     await change.prefetch([keys.itemSums, ...rows.map(({ id }) => keys.item(id))]);
-    const living = await neededOf(keeper, change, rows, elsewhere);
-    if (living.length > 0) {
-      left.push({ whole, rows, living });
+    const { needed, thinned } = await neededOf(keeper, change, rows, elsewhere);
+    // Nothing is awaited from here to the change of the catalog: who asks next hears of it.
+    const isThin = needed.length === 0 && keeper.uploads.thin.take(thinned.map(({ id }) => id));
+    if (!isThin) {
+      left.push({ whole, rows, living: [...needed, ...thinned] });
       continue;
     }
+    for (const { lineageId } of thinned) core.items.noteSwept(lineageId);
     const ids = rows.map(({ id }) => id);
     await core.items.leave(change, whole.pack, ids);
     gone.push(whole.pack);
@@ -201,24 +213,50 @@ async function leave(
   return left;
 }
 
-/** Items of a pack that are neither dead nor proved elsewhere, now. */
+/** Items of a pack that are neither dead nor proved elsewhere now; and slabs that lose pieces. */
 async function neededOf(
   keeper: CoreKeeper,
   change: CatalogChange,
   rows: readonly PackRow[],
   { dead, moved }: Elsewhere,
-): Promise<readonly PackRow[]> {
+): Promise<{ readonly needed: readonly PackRow[]; readonly thinned: readonly ThinnedRow[] }> {
   const needed: PackRow[] = [];
+  const thinned: ThinnedRow[] = [];
   for (const row of rows) {
     const known = await itemRowOf(change, row.id);
     const name = mapKey(row.id);
     const place = moved.get(name);
-    const isMoved =
-      place !== undefined &&
-      place.pack !== row.place.pack &&
-      known.places.some((one) => comparePlaces(one, place) === 0);
+    const copy =
+      place === undefined || place.pack === row.place.pack
+        ? undefined
+        : known.places.find((one) => comparePlaces(one, place) === 0);
+    const { count = 0, here } = row.pieces ?? {};
+    const isMoved = copy !== undefined && hasAll(copy, here, count);
+    if (copy !== undefined && !isMoved) {
+      const thin = thinOf(keeper, row, known);
+      if (thin !== undefined && hasAll(copy, both(thin.live, here), count)) {
+        thinned.push({ ...row, lineageId: thin.lineageId });
+        continue;
+      }
+    }
     const isGone = dead.has(name) && isDead(needOf(keeper, row.id, known));
     if (!isMoved && !isGone) needed.push(row);
   }
-  return needed;
+  return { needed, thinned };
+}
+
+/** A slab of a pack that is to lose pieces, and whose it is. */
+interface ThinnedRow extends PackRow {
+  readonly lineageId: LineageId;
+}
+
+/** What may be left of a slab now: it is one lineage's, and nobody relies on all of it. */
+function thinOf({ uploads }: CoreKeeper, { id }: PackRow, known: ItemRow): ThinSlab | undefined {
+  const thin = uploads.thin.of(id);
+  const isOffered = thin !== undefined && isOnly(known, thin.lineageId) && !uploads.holds(id);
+  return isOffered ? thin : undefined;
+}
+
+function both(live: Uint8Array, here: Uint8Array | undefined): Uint8Array {
+  return here === undefined ? live : live.map((byte, at) => byte & (here[at] ?? 0));
 }

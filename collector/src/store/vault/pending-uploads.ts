@@ -2,6 +2,7 @@ import type { ChunkId, LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { GrowingBloom } from '../catalog/growing-bloom.ts';
 import type { VaultCore } from './core.ts';
+import { ThinSlabs } from './thin-slabs.ts';
 
 /** Ids in one uploads record. */
 const RECORD_IDS = 4096;
@@ -26,6 +27,8 @@ export class PendingUploads {
   readonly #touched = new Map<string, GrowingBloom>();
   /** By lineage that is being swept: pages that were proved since its mark began. */
   readonly #proved = new Map<string, ChunkId[]>();
+  /** Slabs that may lose pieces, until somebody relies on them. */
+  readonly thin = new ThinSlabs();
 
   /**
    * `ids` are new to the lineage. Even where none is, its next commit may rely on what was put: a
@@ -138,5 +141,6 @@ export class PendingUploads {
 
   clear(): void {
     this.#lineages.clear();
+    this.thin.clear();
   }
 }

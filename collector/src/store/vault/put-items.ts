@@ -161,6 +161,7 @@ export async function storeItems(
     if (isWanting(rows[index]) || core.items.isDamaged(item.id)) fresh.set(idName(item.id), item);
   }
   uploads.touch(lineageId, ids);
+  uploads.thin.stored(ids);
   const put = [...fresh.values()];
   if (put.length > 0) await core.items.put(put, change);
   const before = owned();

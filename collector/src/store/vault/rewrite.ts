@@ -1,8 +1,10 @@
 import type { ChunkId } from '@aliquot/proto';
+import { countSet, nowhere, placesToRead } from '../catalog/item-row.ts';
 import type { HistoryPoint } from '../history/history-log.ts';
 import { PACK_BYTES } from '../packs/pack-format.ts';
 import type { PackSpace, RewriteOptions, RewriteReport } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
+import type { CoreKeeper } from './core-keeper.ts';
 import { provedDead } from './dead-proof.ts';
 import type { CopyParts } from './pack-copy.ts';
 import { contentsOf, deadIn, type PackOutcome, rewriteGroup } from './pack-rewrite.ts';
@@ -13,6 +15,8 @@ import type { VaultParts } from './vault-parts.ts';
 const DEAD_PERCENT = 30;
 /** Items that the history is asked about at once: some 20 MB. */
 const MOST_ASKED = 131_072;
+/** Rows that are looked up together. */
+const SLABS_AT_ONCE = 1024;
 /** Packs that are removed with one writing of the catalog. */
 const MOST_GROUPED = 16;
 
@@ -32,7 +36,7 @@ export async function rewritePacks(
   options: RewriteOptions,
   counts: Counts,
 ): Promise<RewriteReport> {
-  const { budgetBytes = Number.POSITIVE_INFINITY, bytesPerSecond, livePieces } = options;
+  const { budgetBytes = Number.POSITIVE_INFINITY, bytesPerSecond } = options;
   const isStopped = options.isStopped ?? (() => false);
   const core = await keeper.ready();
   const began = pace?.elapsedMs() ?? 0;
@@ -43,14 +47,15 @@ export async function rewritePacks(
     const restMs = dueMs - pace.elapsedMs();
     if (restMs >= 1) await new Promise<void>((over) => pace.timers.after(restMs, over));
   };
-  const parts: CopyParts = { keeper, core, hasher, livePieces, copied, isStopped };
+  const parts: CopyParts = { keeper, core, hasher, copied, isStopped };
   // Those of which nothing lives need no space: they make it.
   const isNext = ({ pack }: PackSpace) => !counts.seen.has(pack);
   const isEmpty = (space: PackSpace) => space.liveItems === 0 && isNext(space);
-  const dead = await wantedPacks(core, options, isEmpty);
+  const all = options.all === true;
+  const dead = await wantedPacks(core, keeper, all, isEmpty);
   if (!(await rewriteAll(parts, dead, budgetBytes, counts))) return reportOf(counts, false);
-  if (options.all === true) await closeNewestIfDead(core, keeper);
-  const others = await wantedPacks(core, options, isNext);
+  if (all) await closeNewestIfDead(core, keeper);
+  const others = await wantedPacks(core, keeper, all, isNext);
   return reportOf(counts, await rewriteAll(parts, others, budgetBytes, counts));
 }
 
@@ -128,30 +133,56 @@ function growing(core: VaultCore): ReadonlySet<number> {
 }
 
 /** With `all`, the pack that grows is ended if anything in it is dead. */
-async function closeNewestIfDead(core: VaultCore, keeper: VaultParts['keeper']): Promise<void> {
+async function closeNewestIfDead(core: VaultCore, keeper: CoreKeeper): Promise<void> {
   const open = growing(core);
   const { packs } = await spaceOf(core);
-  if (!packs.some(({ pack, deadBytes }) => open.has(pack) && deadBytes > 0)) return;
+  const pieces = await deadPieceBytes(core, keeper);
+  const isDead = ({ pack, deadBytes }: PackSpace) => deadBytes > 0 || (pieces.get(pack) ?? 0) > 0;
+  if (!packs.some((space) => open.has(space.pack) && isDead(space))) return;
   await keeper.do((now) => now.packs.closeNewest());
 }
 
 /** The packs to be rewritten, the emptiest first. */
 async function wantedPacks(
   core: VaultCore,
-  { all = false, deadPieceBytes }: RewriteOptions,
+  keeper: CoreKeeper,
+  all: boolean,
   isMeant: (space: PackSpace) => boolean,
 ): Promise<readonly PackSpace[]> {
   const open = growing(core);
   const least = all ? 0 : DEAD_PERCENT / 100;
+  const pieces = await deadPieceBytes(core, keeper);
   return (await spaceOf(core)).packs
     .map((space) => {
-      return { ...space, deadBytes: space.deadBytes + (deadPieceBytes?.get(space.pack) ?? 0) };
+      return { ...space, deadBytes: space.deadBytes + (pieces.get(space.pack) ?? 0) };
     })
     .filter(({ pack, bytes, deadBytes }) => {
       return !open.has(pack) && deadBytes > 0 && deadBytes >= least * bytes;
     })
     .filter(isMeant)
     .sort((a, b) => b.deadBytes / b.bytes - a.deadBytes / a.bytes || a.pack - b.pack);
+}
+
+/** By pack, about how many bytes are of pieces that slabs may lose: as though all were alike. */
+async function deadPieceBytes(
+  core: VaultCore,
+  { uploads }: CoreKeeper,
+): Promise<ReadonlyMap<number, number>> {
+  const bytes = new Map<number, number>();
+  const slabs = [...uploads.thin.offered()];
+  for (let from = 0; from < slabs.length; from += SLABS_AT_ONCE) {
+    const some = slabs.slice(from, from + SLABS_AT_ONCE);
+    const rows = await core.items.rows(some.map(({ id }) => id));
+    for (const [at, { live }] of some.entries()) {
+      const row = rows[at] ?? nowhere;
+      const place = placesToRead(row)[0];
+      if (place === undefined || row.pieces === 0) continue;
+      const left = Math.min(countSet(live), row.pieces);
+      const dead = Math.floor((place.length * (row.pieces - left)) / row.pieces);
+      bytes.set(place.pack, (bytes.get(place.pack) ?? 0) + dead);
+    }
+  }
+  return bytes;
 }
 
 /**

@@ -5,13 +5,15 @@ import type { Random } from '@aliquot/shared/ports';
 import { mayDrop } from '../../collection/progress.ts';
 import { compareLeaving, fateOf, sweepRefusal } from '../../collection/sweeping.ts';
 import { ranges, readKey } from '../catalog/catalog-keys.ts';
-import { type ItemRow, placesToRead } from '../catalog/item-row.ts';
+import { hasPiece, type ItemRow, isSet, placesToRead, slabIn } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
+import type { PiecesHeld } from '../packs/slab-pieces.ts';
 import type { SweepOutcome } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { sweepWaitsFor } from './gc-epochs.ts';
 import { Mark } from './mark.ts';
+import type { ThinSlab } from './thin-slabs.ts';
 
 /** Items that leave by one record: a step of some ten milliseconds. */
 const STEP_ITEMS = 1024;
@@ -119,7 +121,8 @@ class Sweep {
       if (ended !== undefined) return ended;
       batch = [];
     }
-    const ended = await this.#step(batch, true);
+    const thin = await this.#thinSlabs();
+    const ended = await this.#step(batch, thin);
     if (ended !== undefined) return ended;
     await this.#parts.keeper.sync();
     this.#parts.keeper.uploads.unwatch(this.#lineageId);
@@ -127,12 +130,15 @@ class Sweep {
   }
 
   /** One job of the queue: what leaves of these now; why it may not, where that is so. */
-  async #step(items: readonly SetItem[], isEnd = false): Promise<SweepOutcome | undefined> {
+  async #step(
+    items: readonly SetItem[],
+    end?: readonly ThinSlab[],
+  ): Promise<SweepOutcome | undefined> {
     const { keeper, isStopped } = this.#parts;
     for (let walks = 0; ; walks += 1) {
       if (isStopped()) return { type: 'stopped' };
       const insists = walks >= MOST_WALKS;
-      const refused = await keeper.do((core) => this.#sweepNow(core, items, isEnd, insists));
+      const refused = await keeper.do((core) => this.#sweepNow(core, items, end, insists));
       if (refused !== 'unwalked') return refused;
       // Of those that were seen: the log has one more while it is appended.
       const failed = await this.#mark.walkTo(this.#core.sums.leaves);
@@ -143,7 +149,7 @@ class Sweep {
   async #sweepNow(
     core: VaultCore,
     items: readonly SetItem[],
-    isEnd: boolean,
+    end: readonly ThinSlab[] | undefined,
     insists: boolean,
   ): Promise<SweepOutcome | 'unwalked' | undefined> {
     const mark = this.#mark;
@@ -170,7 +176,11 @@ class Sweep {
       case 'not-announced':
         return { type: 'stopped' };
     }
-    await this.#record(core, items, isEnd);
+    await this.#record(core, items, end !== undefined);
+    // All that came was walked, and what agents rely on since the announcement is known here.
+    const { uploads } = this.#parts.keeper;
+    for (const slab of end ?? [])
+      if (!uploads.isTouched(this.#lineageId, slab.id)) uploads.thin.offer(slab);
     await this.#parts.keeper.syncWhenFull(core);
     return undefined;
   }
@@ -191,6 +201,24 @@ class Sweep {
     if (ids.length === 0 && unwalked.length === 0 && !isEnd) return;
     const [lineageId, gcEpoch] = [this.#lineageId, this.#epoch];
     await core.appendSwept({ lineageId, gcEpoch, ids, unwalked, isEnd });
+  }
+
+  /** Slabs of this lineage alone of which pieces are held that no version names. */
+  async #thinSlabs(): Promise<ThinSlab[]> {
+    const found: ThinSlab[] = [];
+    let some: { readonly id: ChunkId; readonly live: Uint8Array }[] = [];
+    const look = async (): Promise<void> => {
+      const rows = await this.#core.items.rows(some.map(({ id }) => id));
+      for (const [at, { id, live }] of some.entries()) {
+        const row = rows[at];
+        if (row !== undefined && isOnly(row, this.#lineageId) && hasMore(slabIn(row), live))
+          found.push({ id, lineageId: this.#lineageId, live });
+      }
+      some = [];
+    };
+    for (const slab of this.#mark.slabs()) if (some.push(slab) === STEP_ITEMS) await look();
+    await look();
+    return found;
   }
 
   #count({ bytes }: SetItem): void {
@@ -224,6 +252,19 @@ class Sweep {
     const page = await this.#core.items.readPage(id);
     return page === undefined ? Number.POSITIVE_INFINITY : pageIds(page).depth;
   }
+}
+
+/** Whether an item is in the set of a lineage, and in no other. */
+export function isOnly({ owner, others }: ItemRow, lineageId: LineageId): boolean {
+  return others === 0 && owner !== undefined && equalBytes(owner.lineageId, lineageId);
+}
+
+/** Whether a slab has a piece that does not live. */
+function hasMore(held: PiecesHeld | undefined, live: Uint8Array): boolean {
+  if (held === undefined) return false;
+  for (let piece = 0; piece < held.count; piece += 1)
+    if (hasPiece(held, piece + 1) && !isSet(live, piece)) return true;
+  return false;
 }
 
 /** Only what was proved, and so is a page, is told from others when no pack holds it. */
