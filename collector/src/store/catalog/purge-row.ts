@@ -1,4 +1,11 @@
-import { decodePurgeOrderBody, encodePurgeOrderBody, type PurgeOrderBody } from '@aliquot/proto';
+import {
+  asPurgeId,
+  decodePurgeOrderBody,
+  encodePurgeOrderBody,
+  ID_BYTES,
+  type PurgeId,
+  type PurgeOrderBody,
+} from '@aliquot/proto';
 import type { HistoryPlace } from '../history/history-log.ts';
 import { RowReader, RowWriter } from './row.ts';
 
@@ -50,6 +57,7 @@ function readWord(row: RowReader): PurgeWord {
 
 /** A commit that a purge has sealed anew. */
 export interface PurgedCommit {
+  readonly purgeId: PurgeId;
   /** Of its `StoredPurged`. */
   readonly place: HistoryPlace;
   /** The leaf of the approval; 0 before there is one. */
@@ -58,16 +66,17 @@ export interface PurgedCommit {
   readonly slots: Uint8Array;
 }
 
-export function encodePurgedCommit({ place, approvedLeaf, slots }: PurgedCommit): Buffer {
-  const row = new RowWriter().u32(place.file).u32(place.offset).u32(place.length);
+export function encodePurgedCommit({ purgeId, place, approvedLeaf, slots }: PurgedCommit): Buffer {
+  const row = new RowWriter().fixed(purgeId).u32(place.file).u32(place.offset).u32(place.length);
   return row.u64(approvedLeaf).blob(slots).finish();
 }
 
 /** Error: `STORE_CATALOG`. */
 export function decodePurgedCommit(bytes: Uint8Array): PurgedCommit {
   const row = new RowReader(bytes);
+  const purgeId = asPurgeId(row.fixed(ID_BYTES));
   const place = { file: row.u32(), offset: row.u32(), length: row.u32() };
-  return { place, approvedLeaf: row.u64(), slots: row.blob() };
+  return { purgeId, place, approvedLeaf: row.u64(), slots: row.blob() };
 }
 
 /** Commits of a purge that is about to be approved, by their leaves. */

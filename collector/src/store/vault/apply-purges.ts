@@ -50,14 +50,14 @@ export async function applyPurged(
   const approved = purges.get(purgeId)?.approved;
   if (approved !== undefined) {
     // It has come again since: nothing waits for anybody.
-    const row = { place, approvedLeaf: approved.leaf, slots };
+    const row = { purgeId, place, approvedLeaf: approved.leaf, slots };
     change.put(keys.purged(leafIndex), encodePurgedCommit(row));
     return IDLE;
   }
   // What a crash has left of an earlier beginning means nothing.
   const begun = part === 0 ? undefined : await change.get(keys.purging);
   const commits = begun === undefined ? new Map<number, PurgedCommit>() : decodePurging(begun);
-  commits.set(leafIndex, { place, approvedLeaf: 0, slots });
+  commits.set(leafIndex, { purgeId, place, approvedLeaf: 0, slots });
   change.put(keys.purging, encodePurging(commits));
   return IDLE;
 }

@@ -3,7 +3,6 @@ import {
   type ChainPoint,
   decodeLogLeaf,
   decodeStoredCommit,
-  decodeStoredPurged,
   type EventBody,
   encodeEventBody,
   encodeStoredCommit,
@@ -51,6 +50,7 @@ import type { Effect, LeafPlace } from './effect.ts';
 import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 import { type NamedVersion, sizeIn } from './named-versions.ts';
+import { purgedForm } from './purged-form.ts';
 
 /**
  * One vault as it lies in memory and on its media: history, packs, catalog, log and registry, kept
@@ -382,8 +382,8 @@ export class VaultCore {
     const stored = await this.storedCommit(leafIndex);
     const row = await this.catalog.get(keys.purged(leafIndex));
     if (row === undefined) return stored;
-    const { payload } = await this.history.read(decodePurgedCommit(row).place);
-    return { ...stored, commit: decodeStoredPurged(payload).commit };
+    const commit = await purgedForm(this.history, leafIndex, decodePurgedCommit(row));
+    return { ...stored, commit };
   }
 
   async close(): Promise<void> {

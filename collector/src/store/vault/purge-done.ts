@@ -69,6 +69,7 @@ export async function dropPurged(core: VaultCore): Promise<void> {
     left.set(name, of);
   }
   // The newest first: what has gone stands in nobody's way to those before it.
+  await dropped.close();
   for (const { branchId, run, leaves } of left.values())
     for (let end = leaves.length; end > 0; end -= DROPPED_LEAVES) {
       const some = leaves.slice(Math.max(0, end - DROPPED_LEAVES), end);
