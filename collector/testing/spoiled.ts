@@ -53,9 +53,10 @@ export function signedAnew(
   signKey: SigningKey,
   says: Partial<CommitHeader> = {},
 ): { readonly bytes: Uint8Array; readonly hash: CommitHash } {
-  const digests = commit.blocks.map(({ block, listBox, readBox }) =>
+  const digests = commit.blocks.flatMap(({ block, listBox, readBox }) => [
     sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block),
-  );
+    sha256(marksIn(block)),
+  ]);
   const wrapsHash = sha256(
     labelled('aliquot/v1/commit-wraps'),
     lengthPrefixed(...commit.wraps.map(encodeWrap)),
@@ -69,6 +70,16 @@ export function signedAnew(
   });
   const { signature } = sign(signKey, 'aliquot/v1/commit', header);
   return { bytes: encodeSignedCommit({ ...commit, header, signature }), hash: commitHash(header) };
+}
+
+/** What its rows are about; nothing where it does not even read. */
+function marksIn(block: Uint8Array): Uint8Array {
+  try {
+    return blockMarks(decodeBlock(block));
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return new Uint8Array(0);
+  }
 }
 
 /** The hashes over the rows of its blocks; none where one of them does not even read. */

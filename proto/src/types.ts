@@ -244,8 +244,6 @@ export interface Wrap {
 
 /** What a block was that no commit holds any more, because every row of it was dropped. */
 export interface GoneBlock {
-  /** How many rows it had. */
-  readonly rows: number;
   /** The hash over its clear rows, which the commit's header covers. */
   readonly rowsHash: Uint8Array;
 }
@@ -264,6 +262,8 @@ export interface CommitBlock {
    * what it was before.
    */
   readonly formerDigest: Uint8Array | undefined;
+  /** Beside it: the marks of all rows that it had, which the signature covers as well. */
+  readonly formerMarks?: Uint8Array | undefined;
   /** Where nothing of it is left. */
   readonly gone?: GoneBlock | undefined;
 }

@@ -234,18 +234,28 @@ const marks = fc
     return new Uint8Array(bytes.buffer);
   });
 
-const heldBlock = fc.record<proto.CommitBlock>({
+const wholeBlock = {
   block: upTo(1, 100),
   root: hash,
   listBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
   readBox: ofLength(proto.BLOCK_KEY_BOX_BYTES),
-  formerDigest: maybe(hash),
   gone: fc.constant(undefined),
+};
+const formerMarks = fc.integer({ min: 1, max: 20 }).chain((rows) => {
+  return ofLength(rows * proto.SUMMARY_MARK_BYTES);
 });
+const heldBlock = fc.oneof(
+  fc.record<proto.CommitBlock>({
+    ...wholeBlock,
+    formerDigest: fc.constant(undefined),
+    formerMarks: fc.constant(undefined),
+  }),
+  fc.record<proto.CommitBlock>({ ...wholeBlock, formerDigest: hash, formerMarks }),
+);
 const nothing = fc.constant(new Uint8Array(0));
 const goneBlock = fc.record<proto.CommitBlock>({
   ...{ block: nothing, root: hash, listBox: nothing, readBox: nothing, formerDigest: hash },
-  gone: fc.record({ rows: fc.integer({ min: 1, max: proto.MAX_BLOCK_ROWS }), rowsHash: hash }),
+  ...{ formerMarks, gone: fc.record({ rowsHash: hash }) },
 });
 const commitBlock = fc.oneof({ weight: 3, arbitrary: heldBlock }, goneBlock);
 

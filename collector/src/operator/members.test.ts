@@ -8,6 +8,7 @@ import {
 } from '@aliquot/proto';
 import { pathText } from '@aliquot/shared/cli/format';
 import { blockClearHashes } from '@aliquot/shared/commit/block-open';
+import { blockMarks } from '@aliquot/shared/commit/summary';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 import { LogTimes } from '@aliquot/shared/log/log-times';
@@ -38,7 +39,8 @@ function purged(commit: SignedCommit): SignedCommit {
     isKeyedSingly: () => true,
   });
   const formerDigest = sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block);
-  return { ...commit, blocks: [{ ...one, block: clear, formerDigest }, ...others] };
+  const formerMarks = blockMarks(decodeBlock(block));
+  return { ...commit, blocks: [{ ...one, block: clear, formerDigest, formerMarks }, ...others] };
 }
 
 describe('P6 the members that a result lacks', () => {

@@ -8,6 +8,7 @@ import {
 } from '@aliquot/proto';
 import { blockClearHashes } from '@aliquot/shared/commit/block-open';
 import { withoutVersions } from '@aliquot/shared/commit/loss';
+import { blockMarks } from '@aliquot/shared/commit/summary';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { labelled, sha256 } from '@aliquot/shared/crypto/primitives';
 import type { SigningKey } from '@aliquot/shared/crypto/sign';
@@ -31,7 +32,8 @@ function purged(commit: SignedCommit): SignedCommit {
       isKeyedSingly: () => true,
     });
     const formerDigest = sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block);
-    return { ...one, block: clear, formerDigest };
+    const formerMarks = blockMarks(decodeBlock(block));
+    return { ...one, block: clear, formerDigest, formerMarks };
   });
   return { ...commit, blocks };
 }

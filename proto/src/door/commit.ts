@@ -12,6 +12,7 @@ import {
   MAX_PROBLEM_CODE_CHARS,
   MAX_PROBLEM_CODES,
   MAX_WRAPS,
+  SUMMARY_MARK_BYTES,
   WRAP_BOX_BYTES,
 } from '../limits.ts';
 import type { HeartbeatBody, ProblemCount } from '../log-types.ts';
@@ -125,7 +126,6 @@ const LACKING_FIELD = 7;
 const keyBox = bytes(0, BLOCK_KEY_BOX_BYTES);
 
 const goneBlock: Field<GoneBlock> = object<GoneBlock>('GoneBlock', {
-  rows: uint(1, MAX_BLOCK_ROWS),
   rowsHash: hash,
 });
 
@@ -137,8 +137,17 @@ const commitBlock: Field<CommitBlock> = checked(
     readBox: keyBox,
     formerDigest: optional(hash),
     gone: optional(goneBlock),
+    formerMarks: optional(bytes(SUMMARY_MARK_BYTES, SUMMARY_MARK_BYTES * MAX_BLOCK_ROWS)),
   }),
-  ({ block, listBox, readBox, formerDigest, gone }, label) => {
+  ({ block, listBox, readBox, formerDigest, formerMarks, gone }, label) => {
+    if ((formerDigest === undefined) !== (formerMarks === undefined))
+      throw refusal(
+        'FORMAT_MALFORMED',
+        label,
+        'must say of a block that is not whole what it was, and what its rows were about',
+      );
+    if ((formerMarks?.length ?? 0) % SUMMARY_MARK_BYTES !== 0)
+      throw refusal('FORMAT_MALFORMED', label, 'has a part of a mark');
     const boxes = [listBox, readBox];
     const isWhole = block.length > 0 && boxes.every(({ length }) => length === BLOCK_KEY_BOX_BYTES);
     const isGone =

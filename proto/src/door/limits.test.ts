@@ -57,10 +57,10 @@ const blockOf = (bytes: number): proto.CommitBlock => ({
   readBox: filled(proto.BLOCK_KEY_BOX_BYTES),
   formerDigest: undefined,
 });
-const gone = { rows: 1, rowsHash: filled(32) };
+const gone = { rowsHash: filled(32) };
 const goneBlock: proto.CommitBlock = {
   ...{ block: filled(0), root: filled(32), listBox: filled(0), readBox: filled(0) },
-  ...{ formerDigest: filled(32), gone },
+  ...{ formerDigest: filled(32), formerMarks: filled(8), gone },
 };
 const storedCommit = sample<proto.StoredCommit>('StoredCommit');
 const wrap = sample<proto.Wrap>('Wrap');
@@ -277,7 +277,7 @@ const upper: readonly (readonly [
     (n) =>
       proto.encodeSignedCommit({
         ...commit,
-        blocks: [{ ...goneBlock, gone: { rows: n, rowsHash: filled(32) } }],
+        blocks: [{ ...goneBlock, formerMarks: filled(8 * n) }],
       }),
     proto.decodeSignedCommit,
   ],
@@ -816,8 +816,29 @@ describe('rules between fields', () => {
       () =>
         proto.encodeSignedCommit({
           ...commit,
-          blocks: [{ ...goneBlock, formerDigest: undefined }],
+          blocks: [{ ...goneBlock, formerDigest: undefined, formerMarks: undefined }],
         }),
+    ],
+    [
+      'a block that is gone and says not what its rows were about',
+      () =>
+        proto.encodeSignedCommit({
+          ...commit,
+          blocks: [{ ...goneBlock, formerMarks: undefined }],
+        }),
+    ],
+    [
+      'marks of a block that is whole',
+      () =>
+        proto.encodeSignedCommit({
+          ...commit,
+          blocks: [{ ...blockOf(3), formerMarks: filled(8) }],
+        }),
+    ],
+    [
+      'a part of a mark',
+      () =>
+        proto.encodeSignedCommit({ ...commit, blocks: [{ ...goneBlock, formerMarks: filled(9) }] }),
     ],
     [
       'a block that is gone with nothing said of it',

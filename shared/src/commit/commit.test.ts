@@ -33,6 +33,7 @@ import { type CommitRecipient, openCommitKeys } from './keys.ts';
 import { lostCommit, withoutVersions } from './loss.ts';
 import { openNames } from './open-names.ts';
 import { type CommitRows, rowsIn } from './rows.ts';
+import { blockMarks } from './summary.ts';
 
 const vault = testVault('ours');
 const agent = testAgent(vault, 'lc-1');
@@ -97,10 +98,12 @@ const purged = (index: number): CommitBlock[] =>
     if (at !== index || made === undefined) return one;
     const open = openBlock(decodeBlock(one.block), made);
     const { bytes } = withoutRows(open, new Set([0]), random);
-    return { ...one, block: bytes, formerDigest: digestOf(one) };
+    return { ...one, ...formerly(one), block: bytes };
   });
-const digestOf = ({ block, listBox, readBox }: CommitBlock): Uint8Array =>
-  sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block);
+const formerly = ({ block, listBox, readBox }: CommitBlock) => ({
+  formerDigest: sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block),
+  formerMarks: blockMarks(decodeBlock(block)),
+});
 
 describe('a commit', () => {
   it('verifies, and opens to what went in for vault and catalog', () => {
@@ -235,7 +238,7 @@ describe('P5: a commit that was touched', () => {
     ],
     [
       'said to be purged that is whole',
-      (all) => all.map((one) => ({ ...one, formerDigest: digestOf(one) })),
+      (all) => all.map((one) => ({ ...one, ...formerly(one) })),
       'FORMAT_MALFORMED',
     ],
     [

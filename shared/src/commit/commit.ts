@@ -20,7 +20,7 @@ import type { Random } from '../ports.ts';
 import { blockRowsHash } from './block-open.ts';
 import type { SealedBlock } from './block-seal.ts';
 import { CommitError } from './errors.ts';
-import { blockDigest } from './held-block.ts';
+import { blockDigest, signedMarks } from './held-block.ts';
 import {
   type CommitRecipient,
   hasWrapsFor,
@@ -41,6 +41,7 @@ const WRAPS_HASH = 'aliquot/v1/commit-wraps';
 const BLOCKS_HASH = 'aliquot/v1/commit-blocks';
 const ROWS_HASH = 'aliquot/v1/commit-rows';
 const HASH_BYTES = 32;
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** The predecessor of a chain's first commit. */
 export const NO_PREDECESSOR = new Uint8Array(HASH_BYTES) as CommitHash;
@@ -126,7 +127,10 @@ export function buildCommit(input: CommitInput, random: Random): BuiltCommit {
       entryCount: sealed.reduce((sum, { count }) => sum + count, 0),
       entriesRoot: rootOfHashes(sealed.map(({ root }) => root)),
       rowsHash: sha256(labelled(ROWS_HASH), ...sealed.map(({ rowsHash }) => rowsHash)),
-      blocksHash: blocksHash(blocks),
+      blocksHash: blocksHash(
+        blocks,
+        sealed.map(({ marks }) => marks),
+      ),
       wrapsHash: wrapsHash(wraps),
       summaryHash: summaryHash(summaryOf(sealed.map(({ marks }) => marks))),
     };
@@ -276,7 +280,7 @@ function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): 
   }
   const isPurged = blocks.some(({ formerDigest }) => formerDigest !== undefined);
   if (
-    !equalBytes(blocksHash(blocks), header.blocksHash) ||
+    !equalBytes(blocksHash(blocks, blocks.map(signedMarks)), header.blocksHash) ||
     !equalBytes(rootOfHashes(blocks.map(({ root }) => root)), header.entriesRoot) ||
     ((isPurged || isFirst) && !equalBytes(rowsHashOf(blocks), header.rowsHash)) ||
     (isFirst && !equalBytes(summaryHash(rows.summary), header.summaryHash))
@@ -288,9 +292,13 @@ function checkBlocks(rows: CommitRows, header: CommitHeader, isFirst: boolean): 
   }
 }
 
-/** Every byte of the blocks with their boxes, where others, or none, are not in their place. */
-function blocksHash(blocks: readonly CommitBlock[]): Uint8Array {
-  return sha256(labelled(BLOCKS_HASH), ...blocks.map(blockDigest));
+/**
+ * Every byte of the blocks with their boxes, where others, or none, are not in their place; and
+ * what each row was about, for that shows no more where its bytes have gone.
+ */
+function blocksHash(blocks: readonly CommitBlock[], marks: readonly Uint8Array[]): Uint8Array {
+  const parts = blocks.flatMap((block, at) => [blockDigest(block), sha256(marks[at] ?? NOTHING)]);
+  return sha256(labelled(BLOCKS_HASH), ...parts);
 }
 
 function rowsHashOf(blocks: readonly HeldBlock[]): Uint8Array {

@@ -21,6 +21,7 @@ import { buildCommit, type CommitExpectation, NO_PREDECESSOR, verifyCommit } fro
 import { CommitError } from './errors.ts';
 import { openBlockKey, openCommitKeys, sealBlockKey } from './keys.ts';
 import { openNames } from './open-names.ts';
+import { blockMarks } from './summary.ts';
 
 const vault = testVault('ours');
 const agent = testAgent(vault, 'lc-1');
@@ -172,6 +173,7 @@ describe('a purge of one small file', () => {
   const GONE = 2;
   const digestOf = ({ block, listBox, readBox }: CommitBlock): Uint8Array =>
     sha256(labelled('aliquot/v1/commit-block'), listBox, readBox, block);
+  const marksIn = ({ block }: CommitBlock): Uint8Array => blockMarks(decodeBlock(block));
   /** A block of the commit without some of its rows, its new keys under those of the commit. */
   const without = (one: CommitBlock, ...numbers: readonly number[]): CommitBlock => {
     const anew = withoutRows(opened(one), new Set(numbers), random);
@@ -181,6 +183,7 @@ describe('a purge of one small file', () => {
       listBox: sealBlockKey('list', listKey, anew.listKey, random),
       readBox: sealBlockKey('read', readKey, anew.readKey, random),
       formerDigest: one.formerDigest ?? digestOf(one),
+      formerMarks: one.formerMarks ?? marksIn(one),
     };
   };
   const withBlocks = (...blocks: readonly CommitBlock[]): Uint8Array =>
@@ -257,9 +260,9 @@ describe('a purge of one small file', () => {
     const { listBox, readBox } = purged[0];
     const mixed = { ...first, listBox, readBox };
     expect(() => verifyCommit(withBlocks(mixed, second), expected)).toThrow(code('COMMIT_ENTRIES'));
-    const claimed = { ...first, formerDigest: digestOf(first) };
+    const claimed = { ...first, formerDigest: digestOf(first), formerMarks: marksIn(first) };
     expect(() => verifyCommit(withBlocks(claimed, second), expected)).toThrow(refused);
-    const bare: CommitBlock = { ...purged[0], formerDigest: undefined };
+    const bare: CommitBlock = { ...purged[0], formerDigest: undefined, formerMarks: undefined };
     expect(() => verifyCommit(withBlocks(bare, second), expected)).toThrow(refused);
     // An earlier purge, of fewer rows, beside the keys of a later one: it verifies, and opens to
     // nothing.

@@ -7,12 +7,13 @@ import {
   type CommitBlock,
   decodeRowFacts,
   FormatError,
-  type GoneBlock,
   ID_BYTES,
+  SUMMARY_MARK_BYTES,
   type VersionBlock,
 } from '@aliquot/proto';
 import { equalBytes, labelled, sha256 } from '../crypto/primitives.ts';
 import { blockRowsHash } from './block-open.ts';
+import { blockMarks } from './summary.ts';
 
 /** A block of a commit, taken apart. */
 export interface HeldBlock extends CommitBlock {
@@ -29,8 +30,27 @@ export function blockDigest({ block, listBox, readBox, formerDigest }: CommitBlo
   return formerDigest ?? sha256(labelled(BLOCK_DIGEST), listBox, readBox, block);
 }
 
+/**
+ * The marks of all rows that a block had when it was signed, which the signature covers: whatever
+ * is left of it, nobody can say that another row went.
+ */
+export function signedMarks({
+  rows,
+  formerMarks,
+}: Pick<HeldBlock, 'rows' | 'formerMarks'>): Uint8Array {
+  return formerMarks ?? blockMarks(rows);
+}
+
+/** What a block says of the one that was signed, when its rows go, or some of them. */
+export function formerOf(block: HeldBlock): Pick<CommitBlock, 'formerDigest' | 'formerMarks'> {
+  return { formerDigest: blockDigest(block), formerMarks: signedMarks(block) };
+}
+
 /** A block of which nothing is left, as readers see it: no row of it is there. */
-export function noRowsOf({ rows: count }: GoneBlock): VersionBlock {
+export function noRowsOf({
+  formerMarks = NOTHING,
+}: Pick<CommitBlock, 'formerMarks'>): VersionBlock {
+  const count = formerMarks.length / SUMMARY_MARK_BYTES;
   return {
     ...{ bytes: NOTHING, count, isPurged: true, purged: [], numbers: new Uint16Array(0) },
     ...{ clear: NOTHING, list: NOTHING, read: NOTHING, sources: [], slabs: [], results: [] },
@@ -45,8 +65,8 @@ export function goneOf(block: HeldBlock): CommitBlock {
   const { root, rows, gone } = block;
   return {
     ...{ block: NOTHING, root, listBox: NOTHING, readBox: NOTHING },
-    formerDigest: blockDigest(block),
-    gone: gone ?? { rows: rows.count, rowsHash: blockRowsHash(rows) },
+    ...formerOf(block),
+    gone: gone ?? { rowsHash: blockRowsHash(rows) },
   };
 }
 

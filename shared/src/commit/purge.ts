@@ -15,7 +15,7 @@ import { withoutRows } from './block-purge.ts';
 import type { BlockKeys } from './block-seal.ts';
 
 import { CommitError } from './errors.ts';
-import { blockDigest, type HeldBlock } from './held-block.ts';
+import { formerOf, type HeldBlock } from './held-block.ts';
 import { type CommitKeys, openBlockKey, sealBlockKey } from './keys.ts';
 import type { ReadCommit } from './rows.ts';
 
@@ -48,17 +48,17 @@ export function purgedCommit(
   random: Random,
 ): Uint8Array | undefined {
   let isAnew = false;
-  const blocks = rows.blocks.map((held): CommitBlock => {
+  const commit = decodeSignedCommit(bytes);
+  const blocks = rows.blocks.map((held, at): CommitBlock => {
     const numbers = new Set<number>();
     for (const number of held.rows.numbers)
       if (purge.slots.has(held.from + number)) numbers.add(number);
-    const { block, root, listBox, readBox, formerDigest } = held;
     if (numbers.size === 0 && !keysWholeSlab(held.rows, purge.opensPurged))
-      return { block, root, listBox, readBox, formerDigest };
+      return commit.blocks[at] ?? held;
     isAnew = true;
     return sealedAnew(held, keys, numbers, random);
   });
-  return isAnew ? encodeSignedCommit({ ...decodeSignedCommit(bytes), blocks }) : undefined;
+  return isAnew ? encodeSignedCommit({ ...commit, blocks }) : undefined;
 }
 
 function sealedAnew(
@@ -78,7 +78,7 @@ function sealedAnew(
     ...{ block: bytes, root: held.root },
     listBox: sealBlockKey('list', keys.listKey, listKey, random),
     readBox: sealBlockKey('read', keys.readKey, readKey, random),
-    formerDigest: blockDigest(held),
+    ...formerOf(held),
   };
 }
 

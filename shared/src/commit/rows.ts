@@ -12,12 +12,13 @@ import {
   FormatError,
   type ResultRow,
   type SignedCommit,
+  SUMMARY_MARK_BYTES,
   type VersionBlock,
   type Wrap,
 } from '@aliquot/proto';
 import { labelled, sha256 } from '../crypto/primitives.ts';
-import { type HeldBlock, noRowsOf, withFacts } from './held-block.ts';
-import { blockMarks, summaryOf } from './summary.ts';
+import { type HeldBlock, noRowsOf, signedMarks, withFacts } from './held-block.ts';
+import { type MarkWords, markAt, summaryOf } from './summary.ts';
 
 export type { HeldBlock } from './held-block.ts';
 
@@ -77,12 +78,9 @@ export class CommitRows {
     return gone + this.#lacking.size;
   }
 
-  /**
-   * What the header's summary hash covers; of a commit of which rows were purged it cannot be made
-   * again. @throws FormatError
-   */
+  /** What the header's summary hash covers, whatever rows are left. @throws FormatError */
   get summary(): Uint8Array {
-    return summaryOf(this.blocks.map(({ rows }) => blockMarks(rows)));
+    return summaryOf(this.blocks.map(signedMarks));
   }
 
   /** The same as it was signed: rows of lost versions stand in their blocks. */
@@ -109,6 +107,20 @@ export class CommitRows {
         const slot = from + (rows.numbers[place] ?? 0);
         if (!lost || !this.#lacking.has(slot)) visit(rows, place, slot);
       }
+  }
+
+  /**
+   * Shows what each row was about that is not left in its block, though nobody declared it lost; in
+   * the order of the slots. @throws FormatError
+   */
+  eachMissing(visit: (mark: MarkWords, slot: number) => void): void {
+    for (const { rows, from, formerMarks } of this.blocks) {
+      if (formerMarks === undefined) continue;
+      const left = new Set(rows.numbers);
+      for (let number = 0; number < rows.count; number += 1)
+        if (!left.has(number) && !this.#lacking.has(from + number))
+          visit(markAt(formerMarks, number), from + number);
+    }
   }
 
   /** Undefined when it was purged, is lost, never was, or is a file's. @throws FormatError */
@@ -152,9 +164,12 @@ export class CommitRows {
 function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
   let from = 0;
   return blocks.map((block) => {
-    const rows = block.gone === undefined ? decodeBlock(block.block) : noRowsOf(block.gone);
+    const rows = block.gone === undefined ? decodeBlock(block.block) : noRowsOf(block);
     if (rows.isPurged !== (block.formerDigest !== undefined))
       throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
+    const marks = block.formerMarks?.length;
+    if (marks !== undefined && marks !== SUMMARY_MARK_BYTES * rows.count)
+      throw new FormatError('FORMAT_MALFORMED', 'a commit has a block with marks of other rows');
     const held = { ...block, rows, from };
     from += rows.count;
     return held;

@@ -30,6 +30,13 @@ const GONE = 1;
 const RESULT = 2;
 const KINDS = 3;
 
+/** The mark at a place among others, as when its file is there, and the result's as it is. */
+export function markAt(marks: Uint8Array, place: number): MarkWords {
+  const at = place * SUMMARY_MARK_BYTES;
+  const isResult = ((marks[at + SUMMARY_MARK_BYTES - 1] ?? 0) & KINDS) === RESULT;
+  return markOf(marks, at, isResult);
+}
+
 /** The marks of the rows that are left of a block, in their order. */
 export function blockMarks(block: VersionBlock): Uint8Array {
   const marks = new Uint8Array(block.kinds.length * SUMMARY_MARK_BYTES);

@@ -19,6 +19,7 @@ import { describe, expect, test } from 'vitest';
 import { content, StoreWorld, WorldAgent } from '../../../testing/store/world.ts';
 import { toBase64 } from '../../api/base64.ts';
 import { droppedMarks } from '../../store/vault/dropped-slots.ts';
+import { thinned } from '../../store/vault/thin-commit.ts';
 import type { VerifiedRecord } from '../verified.ts';
 import type { ProvedCommit } from './lineage-proof.ts';
 import { requirePolicy } from './rules-proof.ts';
@@ -34,9 +35,7 @@ const times = LogTimes.asRecorded;
 function made(at: number, drafts: readonly EntryDraft[], dropped: readonly number[] = []) {
   const before = at === 0 ? NO_PREDECESSOR : asCommitHash(content('before', 32));
   const built = agent.build(drafts, { sequence: at + 1, predecessor: before });
-  const { vaultId, authorityKey } = world.descriptor;
-  const certificate = verifyAgent(authorityKey, vaultId, agent.enrolment, agent.binding);
-  const commit = verifyCommit(built.bytes, { vaultId, agent: certificate });
+  const commit = verified(built.bytes);
   const slots = new Uint8Array(1);
   for (const slot of dropped) slots[0] = (slots[0] ?? 0) | (1 << slot);
   const proved: ProvedCommit = {
@@ -46,7 +45,13 @@ function made(at: number, drafts: readonly EntryDraft[], dropped: readonly numbe
     dropped: droppedMarks(commit.rows, dropped.length === 0 ? NONE : slots),
   };
   const shown = (...live: readonly number[]): VerifiedRecord => ({ commit, live, leafIndex: at });
-  return { proved, shown };
+  return { proved, shown, bytes: built.bytes };
+}
+
+function verified(bytes: Uint8Array) {
+  const { vaultId, authorityKey } = world.descriptor;
+  const certificate = verifyAgent(authorityKey, vaultId, agent.enrolment, agent.binding);
+  return verifyCommit(bytes, { vaultId, agent: certificate });
 }
 
 const file = (path: string, word: string) => agent.file(path, [content(word)]).draft;
@@ -128,6 +133,86 @@ describe('P5 what retention has dropped', () => {
     const other = new VersionsCheck(commits, 3, { mark, order: 'oldest first' });
     other.saw(first.shown(0));
     expect(() => other.finish()).toThrow('commit 3');
+  });
+});
+
+describe('P5 rows that a collector has taken out of a commit', () => {
+  const mark = markOf(agent.fileId('/a'), 0, false);
+  /** A block holds 256 rows: the first version of the file stands in one block, the newest in the next. */
+  const drafts = [
+    file('/a', 'a1'),
+    ...Array.from({ length: 255 }, (_, at) => agent.gone(`/gone ${at}`)),
+    ...[file('/a', 'a2'), file('/b', 'b1')],
+  ];
+  const whole = made(0, drafts);
+  const thinnedTo = (...gone: readonly number[]): VerifiedRecord => {
+    const nothing = { body: content('receipt', 90), signature: content('signature', 64) };
+    const stored = { commit: whole.bytes, leaf: content('leaf', 60), receipt: nothing };
+    const after = thinned(stored, { gone: new Set(gone), replaced: new Map() }, () => false);
+    return { ...whole.shown(0), commit: verified(after.commit) };
+  };
+  const isHidden = (check: VersionsCheck): void => {
+    expect(() => check.finish()).toThrow('commit 1');
+  };
+
+  test('are never passed over: the version before the newest is not the newest', () => {
+    const check = new StateCheck([whole.proved], 1, times, { atMs: undefined, results: false });
+    expect(() => check.saw({ ...thinnedTo(1), live: [0] })).toThrow('commit 1');
+    const honest = new StateCheck([whole.proved], 1, times, { atMs: undefined, results: false });
+    honest.saw({ ...thinnedTo(0), live: [256, 257] });
+    expect(honest.finish()).toEqual({ missing: [], dropped: 0 });
+  });
+
+  test('are versions that a list lacks, unless they were dropped', () => {
+    for (const of of [mark, undefined]) {
+      const asked = { mark: of, order: 'oldest first' } as const;
+      const nothing = new VersionsCheck([whole.proved], 1, asked);
+      nothing.saw({ ...thinnedTo(0, 1), live: [] });
+      isHidden(nothing);
+      const older = new VersionsCheck([whole.proved], 1, asked);
+      older.saw({ ...thinnedTo(0), live: of === undefined ? [256, 257] : [256] });
+      isHidden(older);
+    }
+    const dropped = { ...whole.proved, dropped: made(0, drafts, [0]).proved.dropped };
+    const check = new VersionsCheck([dropped], 1, { mark, order: 'oldest first' });
+    check.saw({ ...thinnedTo(0), live: [256] });
+    expect([check.finish(), check.newestDropped()]).toEqual([1, []]);
+    const newest = new VersionsCheck([dropped], 1, { mark, order: 'oldest first' });
+    newest.saw({ ...thinnedTo(1), live: [0] });
+    expect(newest.newestDropped()).toMatchObject([{ commit: { sequence: 1 } }]);
+  });
+});
+
+describe('P5 what is said to be dropped of every version of a file', () => {
+  const first = made(0, [file('/a', 'a1'), file('/b', 'b1')]);
+  const second = made(1, [file('/a', 'a2')], [0]);
+  const gone = made(2, [agent.gone('/a')]);
+  const mark = markOf(agent.fileId('/a'), 0, false);
+
+  test('is never the newest, unless the file is gone since', () => {
+    for (const of of [mark, undefined]) {
+      const asked = { mark: of, order: 'oldest first' } as const;
+      const check = new VersionsCheck([first.proved, second.proved], 2, asked);
+      check.saw(first.shown(...(of === undefined ? [0, 1] : [0])));
+      expect(check.finish()).toBe(1);
+      expect(check.newestDropped()).toMatchObject([{ commit: { sequence: 2 }, isDropped: true }]);
+      const since = new VersionsCheck([first.proved, second.proved, gone.proved], 3, asked);
+      since.saw(first.shown(...(of === undefined ? [0, 1] : [0])));
+      since.saw(gone.shown(0));
+      expect([since.finish(), since.newestDropped()]).toEqual([1, []]);
+      const newer = new VersionsCheck([first.proved, second.proved], 2, asked);
+      newer.saw(first.shown(...(of === undefined ? [0, 1] : [0])));
+      newer.saw(made(2, [file('/a', 'a3')]).shown(0));
+      expect([newer.finish(), newer.newestDropped()]).toEqual([1, []]);
+    }
+  });
+
+  test('is not the newest where another line of the history has a newer one', () => {
+    const third = made(2, [file('/a', 'a3')]);
+    const other = { ...third.proved, line: 1 };
+    const check = new VersionsCheck([second.proved, other], 3, { mark, order: 'oldest first' });
+    check.saw(third.shown(0));
+    expect([check.finish(), check.newestDropped()]).toEqual([1, []]);
   });
 });
 

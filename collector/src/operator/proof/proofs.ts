@@ -109,7 +109,10 @@ export class Proofs {
       onRecord: (record) => check.saw(record),
       finish: async () => {
         if (check.isShort) check.learnDropped(await this.#commitsAgain(agent));
-        this.#noteDropped(agent, check.finish(), 'versions');
+        const dropped = check.finish();
+        const question = { atMs: undefined, results: of?.isResult ?? false };
+        await this.#requireNone(agent, question, check.newestDropped());
+        this.#noteDropped(agent, dropped, 'versions');
       },
     };
   }

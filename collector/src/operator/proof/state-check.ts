@@ -101,7 +101,7 @@ export class StateCheck {
         known !== -1 &&
         table.commitAt(known) === at &&
         !table.isGoneAt(known) &&
-        (last === undefined || last.get(idAt(block, place.place)) === slot);
+        (last === undefined || last.get(nameOf(mark)) === slot);
       if (!isNewest) throw this.#older(commit, known === -1 ? undefined : table?.commitAt(known));
       table.show(known);
     }
@@ -186,17 +186,26 @@ export function isResultMark({ low }: MarkWords): boolean {
   return (low & 2) !== 0;
 }
 
-/** The last slot of each file, where a commit has several of one; else undefined. */
-function lastRows(
+/**
+ * The last slot of each file and result, where a commit has several of one; else undefined. Rows
+ * that are not left in it count, or an older one would pass for the newest without them.
+ */
+export function lastRows(
   rows: CommitRows,
   { summary }: ProvedCommit,
 ): ReadonlyMap<string, number> | undefined {
   if (summary.length === SUMMARY_MARK_BYTES * rows.count) return undefined;
   const last = new Map<string, number>();
-  rows.each((block, place, slot) => last.set(idAt(block, place), slot));
+  const enter = (mark: MarkWords, slot: number): void => {
+    const name = nameOf(mark);
+    last.set(name, Math.max(slot, last.get(name) ?? slot));
+  };
+  rows.each((block, place, slot) => enter(rowMark(block, place), slot));
+  rows.eachMissing(enter);
   return last;
 }
 
-function idAt({ ids }: VersionBlock, place: number): string {
-  return mapKey(ids.subarray(ID_BYTES * place, ID_BYTES * (place + 1)));
+/** A mark as a word, to look it up by. */
+export function nameOf({ high, low }: MarkWords): string {
+  return `${high} ${low}`;
 }

@@ -1,11 +1,12 @@
-import { rowKind, SUMMARY_MARK_BYTES, type VersionBlock } from '@aliquot/proto';
+import { SUMMARY_MARK_BYTES } from '@aliquot/proto';
+import { MarkTable } from '@aliquot/shared/commit/mark-table';
 import type { MarkWords } from '@aliquot/shared/commit/summary';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { unverified } from '../evidence.ts';
 import type { VerifiedRecord } from '../verified.ts';
 import { leftOut } from './left-out.ts';
 import type { ProvedCommit } from './lineage-proof.ts';
-import { isResultMark, rowMark } from './state-check.ts';
+import { isResultMark, lastRows, type Missing, nameOf, rowMark } from './state-check.ts';
 
 /** Stands for a line of what came after the head. */
 const NEWER = -1;
@@ -30,12 +31,15 @@ export class VersionsCheck {
   readonly #wanted = new Map<string, ProvedCommit>();
   readonly #size: number;
   readonly #sign: number;
-  readonly #isMeant: (block: VersionBlock, place: number) => boolean;
   /** The leaf that came last of each line; of what is newer than the head under `NEWER`. */
   readonly #lastLeaf = new Map<number, number>();
   readonly #mark: MarkWords | undefined;
   /** Rows that the answer lacks of commits that it shows, by the commit. */
   readonly #short = new Map<string, MarkWords[]>();
+  /** By the commit: of which files the answer lacks the last row in it, by their marks' names. */
+  readonly #lastLacks = new Map<string, ReadonlySet<string>>();
+  /** What was shown of commits that came after the head, by its mark's name. */
+  readonly #newer = new Set<string>();
   /** The first commit that is of another history. */
   #foreign: number | undefined;
 
@@ -49,13 +53,12 @@ export class VersionsCheck {
       this.#commits.set(key, commit);
       if (isAbout(commit, mark)) this.#wanted.set(key, commit);
     }
-    this.#isMeant =
-      mark === undefined
-        ? (block, place) => rowKind(block, place) !== 'result'
-        : (block, place) => {
-            const { high, low } = rowMark(block, place);
-            return high === mark.high && low === mark.low;
-          };
+  }
+
+  #isMeant({ high, low }: MarkWords): boolean {
+    const asked = this.#mark;
+    if (asked === undefined) return !isResultMark({ high, low });
+    return high === asked.high && low === asked.low;
   }
 
   /** Takes in a record of the answer. @throws CommandError for what it keeps back or misplaces. */
@@ -69,13 +72,25 @@ export class VersionsCheck {
     const named = new Set(live);
     rows.each((block, place, slot) => {
       const isNamed = named.delete(slot);
-      const isMeant = this.#isMeant(block, place);
+      const mark = rowMark(block, place);
+      const isMeant = this.#isMeant(mark);
+      if (isNamed && commit === undefined) this.#newer.add(nameOf(mark));
       if (isNamed && !isMeant)
         throw unverified(
           `the collector passes something else in commit ${sequence} off as what was asked for`,
         );
-      if (isWanted && isMeant && !isNamed) this.#lacks(key, rowMark(block, place));
+      if (isWanted && isMeant && !isNamed) this.#lacks(key, mark);
     });
+    // Nor may rows lack in the commit itself but those that were dropped.
+    if (isWanted)
+      rows.eachMissing((mark) => {
+        if (this.#isMeant(mark)) this.#lacks(key, mark);
+      });
+    const last = isWanted && commit !== undefined ? lastRows(rows, commit) : undefined;
+    if (last === undefined) return;
+    const shown = new Set(live);
+    const lacks = [...last].filter(([, slot]) => !shown.has(slot)).map(([name]) => name);
+    this.#lastLacks.set(key, new Set(lacks));
   }
 
   #lacks(key: string, mark: MarkWords): void {
@@ -101,6 +116,44 @@ export class VersionsCheck {
       if (short.length > 0) this.#short.set(key, short);
       else this.#short.delete(key);
     }
+  }
+
+  /**
+   * Of what the newest version is said to be dropped: nothing is dropped that is the newest. Where
+   * histories were joined, one of their lines having it is enough.
+   */
+  newestDropped(): readonly Missing[] {
+    const commits = [...this.#commits.values()];
+    if (!commits.some((one) => hasDropped(one, this.#mark))) return [];
+    const lastDamaged = commits.findLastIndex(({ isDamaged }) => isDamaged === true);
+    const tables = new Map<number, MarkTable>();
+    for (const [at, { line, summary, lost, dropped }] of commits.entries()) {
+      if (this.#mark !== undefined && !has(summary, this.#mark)) continue;
+      const table = tables.get(line) ?? new MarkTable();
+      tables.set(line, table);
+      table.enter(summary, at, lost, dropped);
+    }
+    const isDropped = (table: MarkTable, place: number): boolean => {
+      const commit = commits[table.commitAt(place)];
+      if (commit === undefined || table.isGoneAt(place) || !table.isDroppedAt(place)) return false;
+      const mark = table.markAt(place);
+      if (has(commit.dropped, mark, WHOLLY)) return true;
+      return this.#lastLacks.get(mapKey(commit.hash))?.has(nameOf(mark)) === true;
+    };
+    const found: Missing[] = [];
+    for (const [line, table] of tables)
+      for (const place of table.places()) {
+        const mark = table.markAt(place);
+        const commit = commits[table.commitAt(place)];
+        if (commit === undefined || !this.#isMeant(mark) || !isDropped(table, place)) continue;
+        const isElsewhere = [...tables].some(([of, other]) => {
+          const there = of === line ? -1 : other.placeOf(mark);
+          return there !== -1 && !isDropped(other, there);
+        });
+        if (isElsewhere || this.#newer.has(nameOf(mark))) continue;
+        if (table.commitAt(place) > lastDamaged) found.push({ ...mark, commit, isDropped: true });
+      }
+    return found;
   }
 
   #requireOwn(): void {

@@ -105,6 +105,8 @@ function isSameBlock(a: CommitBlock, b: CommitBlock): boolean {
     equalBytes(a.block, b.block) &&
     equalBytes(a.listBox, b.listBox) &&
     equalBytes(a.readBox, b.readBox) &&
-    equalBytes(a.formerDigest ?? NOTHING, b.formerDigest ?? NOTHING)
+    equalBytes(a.formerDigest ?? NOTHING, b.formerDigest ?? NOTHING) &&
+    equalBytes(a.formerMarks ?? NOTHING, b.formerMarks ?? NOTHING) &&
+    equalBytes(a.gone?.rowsHash ?? NOTHING, b.gone?.rowsHash ?? NOTHING)
   );
 }

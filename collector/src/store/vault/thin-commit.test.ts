@@ -12,7 +12,7 @@ import {
 import { openBlock } from '@aliquot/shared/commit/block-open';
 import { withoutRows } from '@aliquot/shared/commit/block-purge';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
-import { blockDigest } from '@aliquot/shared/commit/held-block';
+import { formerOf, type HeldBlock } from '@aliquot/shared/commit/held-block';
 import { openBlockKey, openCommitKeys, sealBlockKey } from '@aliquot/shared/commit/keys';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { describe, expect, test } from 'vitest';
@@ -145,6 +145,7 @@ describe('a thinned commit', () => {
     const boxKey = { publicKey: descriptor.vaultKey, secretKey: kit.vaultSecretKey };
     const { listKey, readKey } = openCommitKeys(wraps, boxKey, 'vault', header);
     if (listKey === undefined || readKey === undefined) throw new Error('both keys were wrapped');
+    const held = readCommit(whole.commit).rows.blocks[0] as HeldBlock;
     const one = commit.blocks[0] as CommitBlock;
     const opened = openBlock(decodeBlock(one.block), {
       listKey: openBlockKey('list', listKey, one.listBox),
@@ -152,7 +153,7 @@ describe('a thinned commit', () => {
     });
     const anew = withoutRows(opened, new Set([1, 3]), random);
     const replaced: CommitBlock = {
-      ...{ block: anew.bytes, root: one.root, formerDigest: blockDigest(one) },
+      ...{ block: anew.bytes, root: one.root, ...formerOf(held) },
       listBox: sealBlockKey('list', listKey, anew.listKey, random),
       readBox: sealBlockKey('read', readKey, anew.readKey, random),
     };
@@ -182,12 +183,11 @@ describe('a thinned commit', () => {
     for (const change of [
       { root: other },
       { formerDigest: other },
-      { gone: { rows: blocks[1]?.rows.count ?? 0, rowsHash: other } },
+      { gone: { rowsHash: other } },
+      { formerMarks: content('marks', 8 * (blocks[1]?.rows.count ?? 0)) },
     ])
       expect(() => verifyCommit(changed(change), expected)).toThrow(code('COMMIT_ENTRIES'));
-    const rows = { rows: 9, rowsHash: decodeSignedCommit(after.commit).blocks[1]?.gone?.rowsHash };
-    const gone1 = { ...rows, rowsHash: rows.rowsHash ?? other };
-    expect(() => verifyCommit(changed({ gone: gone1 }), expected)).toThrow(
+    expect(() => verifyCommit(changed({ formerMarks: content('marks', 72) }), expected)).toThrow(
       code('COMMIT_ENTRY_COUNT'),
     );
   });
