@@ -13,7 +13,7 @@ import { encodeResultDraft, type ResultDraft } from '../log/result-draft.ts';
 import type { Joined, Turn } from '../log/turn.ts';
 import { oldestMsIn } from '../log/unsigned.ts';
 import { type CaptureSink, captureEnded, type Holds, QueueCapture } from './capture.ts';
-import { encodedDraft, type GatheredVersion, Puts, withSlabKeys } from './gathered.ts';
+import { encodedDraft, type GatheredVersion, Puts, sharedHead, withSlabKeys } from './gathered.ts';
 import type {
   Capture,
   Onward,
@@ -301,20 +301,12 @@ export class DurableIntake implements QueueIntake, CaptureSink {
     const { core, holds, references, onward } = this.#parts;
     const { index, segments } = core.files;
     const entry = index.state.nextEntry;
-    let holdSegment = segments.activeNumber;
-    let itemBytes = 0;
-    let capturedAtMs = Number.MAX_SAFE_INTEGER;
-    // Files of one slab share a capture.
-    const captures = new Set(versions.map(({ capture }) => capture));
-    for (const capture of captures) {
-      holdSegment = Math.min(holdSegment, capture.holdSegment ?? holdSegment);
-      itemBytes += capture.itemBytes;
-    }
-    for (const { draft } of versions) capturedAtMs = Math.min(capturedAtMs, draft.capturedAtMs);
+    const { captures, ...together } = sharedHead(versions, segments.activeNumber);
+    const { holdSegment, capturedAtMs } = together;
     const drafts = withSlabKeys(versions);
     const { head, payload } = await onward.seal(
       {
-        ...{ entry, holdSegment, itemBytes, capturedAtMs },
+        ...{ entry, ...together },
         class: versions[0]?.draft.class ?? DEFAULT_CLASS,
         rows: versions.map(({ draft, known }) => ({
           path: draft.list.path,

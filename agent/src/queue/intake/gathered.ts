@@ -52,6 +52,21 @@ export function encodedDraft({
   return encodeEntryDraft(draft);
 }
 
+/** What the record that versions share says of all of them, and their captures, each once. */
+export function sharedHead(versions: readonly GatheredVersion[], activeSegment: number) {
+  let holdSegment = activeSegment;
+  let itemBytes = 0;
+  let capturedAtMs = Number.MAX_SAFE_INTEGER;
+  // Files of one slab share a capture.
+  const captures = new Set(versions.map(({ capture }) => capture));
+  for (const capture of captures) {
+    holdSegment = Math.min(holdSegment, capture.holdSegment ?? holdSegment);
+    itemBytes += capture.itemBytes;
+  }
+  for (const { draft } of versions) capturedAtMs = Math.min(capturedAtMs, draft.capturedAtMs);
+  return { captures, holdSegment, itemBytes, capturedAtMs };
+}
+
 /**
  * The drafts of one record with their encodings. The first piece of a slab brings the slab's key if
  * all pieces stand in the record: so the key opens nothing but what waits with it (I-A3).
