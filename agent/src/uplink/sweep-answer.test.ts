@@ -47,6 +47,25 @@ describe('the answer to an epoch of the sweep', () => {
     expect(collector.learned).toHaveLength(2);
   });
 
+  test('I-A9: comes before a command that has nothing to send hears that all is sent', async () => {
+    await agent.until('ready');
+    await agent.uplink.stop();
+    collector.gcEpoch = 5;
+    const answeredIn: number[] = [];
+    collector.hangUpOn = ({ type }) => {
+      if (type === 'gcLearned') answeredIn.push(collector.connections);
+      return false;
+    };
+    const sessions = [collector.connections + 1, collector.connections + 2];
+    for (const _session of sessions) {
+      agent.uplink.start();
+      await agent.uplink.drained();
+      await agent.uplink.stop();
+    }
+    await collector.until(() => answeredIn.includes(sessions[1] ?? 0));
+    expect(answeredIn).toEqual(sessions);
+  });
+
   test('I-A9: waits for the receipt of every version that was captured before', async () => {
     await agent.until('ready');
     await agent.uplink.stop();

@@ -56,6 +56,7 @@ export class WebSocketUplink implements Uplink {
   #address: CollectorAddress | undefined;
   /** What the collector of this session says that stands until central IT acts. */
   #standing: { readonly code: string; readonly message: string } | undefined;
+  /** Of this session, once it has answered its epoch: who waits for no more may end it then. */
   #drain: Drain | undefined;
   /** The last write of the problem that stands; it does not reject. */
   #keeping: Promise<void> = Promise.resolve();
@@ -123,8 +124,7 @@ export class WebSocketUplink implements Uplink {
   nudge(): void {
     if (this.#state === 'ready' || this.#state === 'connecting' || this.#state === 'stopped')
       return;
-    // Said before the attempt begins, so that a waiter does not take the last answer for the next
-    // one.
+    // Said before the attempt begins: a waiter must not take the last answer for the next one.
     this.#change('connecting', undefined, true);
     this.#retry.hurry();
   }
@@ -329,11 +329,11 @@ export class WebSocketUplink implements Uplink {
           this.#tell({ type: 'receipt', sequence, entries, receivedAtMs });
         },
       });
-      this.#drain = drain;
       this.#stand();
-      await drainUntilClosed({ queue, drain, sweep, session, timers: this.#timers }, () =>
-        this.#tell({ type: 'state', status: this.status() }),
-      );
+      await drainUntilClosed({ queue, drain, sweep, session, timers: this.#timers }, () => {
+        this.#drain = drain;
+        this.#tell({ type: 'state', status: this.status() });
+      });
       return await session.closed;
     } catch (error) {
       const reason = asUplinkError(error);
