@@ -21,6 +21,7 @@ import { networkCableScenarios } from './scenarios/network-cable.ts';
 import { oddityScenarios } from './scenarios/oddities.ts';
 import { outsideAgentScenarios } from './scenarios/outside-agent.ts';
 import { outsideClockScenarios } from './scenarios/outside-clocks.ts';
+import { outsideCollectionScenarios } from './scenarios/outside-collection.ts';
 import { outsideCollectorScenarios } from './scenarios/outside-collector.ts';
 import { outsideDiskScenarios } from './scenarios/outside-disks.ts';
 import { resultBackupScenarios } from './scenarios/results.ts';
@@ -55,6 +56,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...fleetScenarios,
   ...outsideAgentScenarios,
   ...outsideCollectorScenarios,
+  ...outsideCollectionScenarios,
   ...outsideDiskScenarios,
   ...outsideClockScenarios,
   ...swappedScenarios,

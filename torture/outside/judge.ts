@@ -20,7 +20,7 @@ export async function writeSources(stage: Stage): Promise<void> {
 }
 
 /** A program that failed, and was not killed, says why in a line with a code. */
-export function mustBeNamed({ code, stderr }: Finished): void {
+export function mustBeNamed({ code, stderr }: Pick<Finished, 'code' | 'stderr'>): void {
   if (code === 0 || code >= 128) return;
   must(
     /\[[A-Z][A-Z0-9_]+\]$/m.test(stderr),

@@ -8,7 +8,7 @@ import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
 import { fsckQueue } from '../../agent/src/queue/log/fsck.ts';
 import { fsckIdentity } from '../../agent/src/uplink/fsck.ts';
-import { aliquot, serving } from '../../collector/testing/cli.ts';
+import { aliquot, type CliResult, serving } from '../../collector/testing/cli.ts';
 import { DemoService, type Finished, run } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 
@@ -169,6 +169,12 @@ export class Stage {
     await this.startServer(start).event('listening');
   }
 
+  /** Starts the collector in this process, with a clock that is so much behind. */
+  async serveBehind(behindMs: number): Promise<void> {
+    const listen = ['--data', this.collectorData, '--listen', new URL(this.url).host];
+    this.#server = await serving(listen, { clock: { nowMs: () => Date.now() - behindMs } });
+  }
+
   /** Starts the collector and does not wait for it. */
   startServer({ environment = {}, under = [] }: Start = {}): DemoService {
     const address = new URL(this.url).host;
@@ -215,18 +221,24 @@ export class Stage {
    * An operator's command that is not under test itself: in this process, which spares the start of
    * a program.
    */
-  async mustOperate(args: readonly string[]): Promise<void> {
-    const token = await this.#token();
-    const done = await aliquot(args, {
-      url: this.url,
-      state: this.#state,
-      ...(token === undefined ? {} : { token }),
-    });
+  async mustOperate(args: readonly string[]): Promise<CliResult> {
+    const done = await this.tryOperate(args);
     const says = [
       ...done.stderr.trim().split('\n').slice(-3),
       ...done.stdout.split('\n').filter((line) => /fault|error/.test(line)),
     ].join(' | ');
     must(done.code === 0, `aliquot ${args.slice(0, 2).join(' ')} ended with ${done.code}: ${says}`);
+    return done;
+  }
+
+  /** As `mustOperate`, however it ends. */
+  async tryOperate(args: readonly string[]): Promise<CliResult> {
+    const token = await this.#token();
+    return aliquot(args, {
+      url: this.url,
+      state: this.#state,
+      ...(token === undefined ? {} : { token }),
+    });
   }
 
   /** Both folders are proved, as both `fsck` do; beside whatever runs. */
@@ -252,11 +264,12 @@ export class Stage {
     return join(this.folder, 'operator');
   }
 
+  /** Of the collector's first operator; undefined before there is one. */
   async #token(): Promise<string | undefined> {
     try {
       return (await readFile(join(this.collectorData, 'admin.token'), 'utf8')).trim();
     } catch {
-      return undefined; // not made yet
+      return undefined;
     }
   }
 
@@ -267,7 +280,7 @@ export class Stage {
 }
 
 /** Times to the nanosecond, which Node's own copy rounds. */
-async function copyExactly(from: string, to: string): Promise<void> {
+export async function copyExactly(from: string, to: string): Promise<void> {
   await promisify(execFile)('cp', ['-a', from, to]);
 }
 
