@@ -106,6 +106,32 @@ describe('the record of the soak', () => {
     expect(record.judge('/b', [hashOf(0)])).toHaveLength(1);
   });
 
+  it('lets a collection take what was left and replaced before its terms, and nothing else', () => {
+    let nowMs = 0;
+    const record = new Record(() => nowMs);
+    const result = record.begin('/a', ['/a']);
+    record.wrote('/a', Buffer.from('hello'));
+    record.finish(result);
+    record.heardCaptured('/a', 5);
+    nowMs = 10;
+    record.touch(result);
+    nowMs = 20;
+    record.collects(5);
+    // Deleted or changed, it is the last content until another comes.
+    expect(record.judge('/a', [])).toHaveLength(1);
+    record.wrote('/a', Buffer.from('hello, world'));
+    record.finish(result);
+    record.requireAllPresent();
+    expect(record.counts).toMatchObject({ required: 2, mayBeGone: 1 });
+    expect(record.judge('/a', [])).toEqual(['/a: the state of 12 bytes did not come back']);
+    nowMs = 30;
+    record.touch(result);
+    record.wrote('/a', Buffer.from('later'));
+    nowMs = 34;
+    record.collects(5);
+    expect(record.judge('/a', [])).toEqual(['/a: the state of 12 bytes did not come back']);
+  });
+
   it('does not take a folder as told before all of it is, nor a file that is being changed', () => {
     const record = new Record();
     const result = record.begin('/r.D', ['/r.D/x', '/r.D/y']);
@@ -117,7 +143,7 @@ describe('the record of the soak', () => {
     record.heardCaptured('/r.D', 5);
     expect(record.counts.told).toBe(0);
     record.heardCaptured('/r.D', 7);
-    expect(record.counts).toEqual({ files: 2, states: 2, told: 1, required: 2 });
+    expect(record.counts).toEqual({ files: 2, states: 2, told: 1, required: 2, mayBeGone: 0 });
     expect(record.finishedResults(true)).toEqual([result]);
     record.gone(result);
     expect(record.finishedResults(false)).toEqual([]);

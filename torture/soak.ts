@@ -15,11 +15,14 @@ const print = (line: string): void => {
 /** All figures in one line. */
 function inOneLine(seed: number, minutes: number, result: SoakResult): string {
   const { harm, files, states, told, required, versions, bytes, syncSeconds, wrong } = result;
+  const { collected, mayBeGone } = result;
   const kills = harm.agentKills + harm.collectorKills + harm.bothKills;
   return (
     `soak: seed ${seed}, ${minutes} minutes; ${files} files in ${states} states, ${told} told as captured, ${required} that must come back; ` +
     `${kills} kill -9 (${harm.agentKills} agent, ${harm.collectorKills} collector, ${harm.bothKills} both), ${harm.freezes} freezes, ` +
-    `${harm.cablePulls} cable pulls, ${harm.fullDisks} full disks, ${harm.clockJumps} clock jumps; synced ${syncSeconds} s after the last harm; ` +
+    `${harm.cablePulls} cable pulls, ${harm.fullDisks} full disks, ${harm.clockJumps} clock jumps; ` +
+    `${collected.collections} collections (${collected.refused} commands refused, ${collected.approved} runs approved, ${collected.undone} undone), ${collected.expired} versions expired, ` +
+    `${collected.dropped} dropped, ${collected.items} items swept, ${(collected.freedBytes / 1e6).toFixed(1)} MB freed, ${mayBeGone} states may be gone; synced ${syncSeconds} s after the last harm; ` +
     `${versions} versions (${(bytes / 1e6).toFixed(1)} MB) restored and compared, ${wrong.length} wrong`
   );
 }

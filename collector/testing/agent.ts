@@ -53,6 +53,8 @@ export interface TestFile {
   readonly bytes?: Uint8Array;
   readonly mtimeNs?: bigint;
   readonly capturedAtMs?: number;
+  /** `default` unless given. */
+  readonly class?: string;
   /** Cut into chunks of this size; one chunk unless given. */
   readonly chunkBytes?: number;
   /** A folder, which has no bytes. */
@@ -342,7 +344,7 @@ export class SessionTestAgent {
     return {
       kind: file.isFolder === true ? 'directory' : kind,
       sourceId: sourceIdFor(this.bundle.pathKey, new Uint8Array(Buffer.from('/data'))),
-      class: 'default',
+      class: file.class ?? 'default',
       fileId: fileIdFor(this.bundle.pathKey, path),
       size: bytes?.length ?? 0,
       capturedAtMs: file.capturedAtMs ?? Date.now(),

@@ -11,7 +11,7 @@ export const soakScenarios: readonly TortureScenario[] = [
     name: 'soak',
     undivided: true,
     about:
-      'random instruments and trees of small files (changed, touched, renamed, deleted) on two PCs with random kill -9, freezes, pulled cable, full disks and clock jumps of both sides: every state that was reported as captured, or lies on the disk at the end, comes back, and index and catalog are what a replay gives.',
+      'random instruments and trees of small files (changed, touched, renamed, deleted) on two PCs with random kill -9, freezes, pulled cable, full disks and clock jumps of both sides, while days pass at the collector and a person has retention run and collects each minute: every state that was reported as captured, or lies on the disk at the end, comes back unless the rule let it go, and index and catalog are what a replay gives.',
     proves: ['P1', 'P2', 'P5', 'P6'],
     async run({ random, over, log }) {
       const start = Date.now();

@@ -20,11 +20,19 @@ export const faketimeLibrary = libraries
  */
 export class BentClock {
   readonly #file: string;
-  /** How far off it is. */
+  /** How far off the machine's it is. */
   offsetSeconds = 0;
+  /** By how much the true time of this program is ahead of the machine's: days that passed for it. */
+  #aheadMs = 0;
+  #isHeld = false;
 
   constructor(file: string) {
     this.#file = file;
+  }
+
+  /** The true time of this program. */
+  nowMs(): number {
+    return Date.now() + this.#aheadMs;
   }
 
   /**
@@ -43,9 +51,32 @@ export class BentClock {
     };
   }
 
-  /** Sets it off by this many seconds. */
+  /** Sets it off by this many seconds from its true time; not while it is held. */
   async set(offsetSeconds: number): Promise<void> {
-    this.offsetSeconds = offsetSeconds;
-    await writeFile(this.#file, `${offsetSeconds < 0 ? '-' : '+'}${Math.abs(offsetSeconds)}\n`);
+    if (this.#isHeld) return;
+    await this.#write(offsetSeconds);
+  }
+
+  /** It is true, and nobody sets it, until `act` is done. */
+  async hold(act: () => Promise<void>): Promise<void> {
+    this.#isHeld = true;
+    try {
+      await this.#write(0);
+      await act();
+    } finally {
+      this.#isHeld = false;
+    }
+  }
+
+  /** Time passes for this program alone. */
+  async pass(ms: number): Promise<void> {
+    this.#aheadMs += ms;
+    await this.#write(0);
+  }
+
+  async #write(offsetSeconds: number): Promise<void> {
+    const seconds = offsetSeconds + Math.round(this.#aheadMs / 1000);
+    this.offsetSeconds = seconds;
+    await writeFile(this.#file, `${seconds < 0 ? '-' : '+'}${Math.abs(seconds)}\n`);
   }
 }

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKit, sealKit } from '@aliquot/shared/keys/kit';
 import { systemRandom } from '@aliquot/shared/ports';
+import { sendRules } from '../../collector/testing/retention/send-rules.ts';
 import { Cable } from '../../demo/cable.ts';
-import { DemoService, type JsonLine, mustRun, run } from '../../demo/programs.ts';
+import { DemoService, type Finished, type JsonLine, mustRun, run } from '../../demo/programs.ts';
 import { freePort } from '../../test/ports.ts';
 import { BentClock } from './clocks.ts';
 import { CrowdedDisk } from './disk.ts';
@@ -40,6 +41,8 @@ export class Plant {
   readonly pcs: SoakPc[] = [];
   readonly cable: Cable;
   readonly collector: Side;
+  /** Of those who give commands: what the collector's is, but for what is done to that. */
+  readonly operatorClock: BentClock;
   readonly collectorData: string;
   readonly kit: string;
   readonly url: string;
@@ -50,6 +53,7 @@ export class Plant {
     disk: CrowdedDisk | undefined;
     cable: Cable;
     collector: Side;
+    operatorClock: BentClock;
     collectorData: string;
     kit: string;
     url: string;
@@ -59,13 +63,15 @@ export class Plant {
     if (parts.disk) this.#disks.push(parts.disk);
     this.cable = parts.cable;
     this.collector = parts.collector;
+    this.operatorClock = parts.operatorClock;
     this.collectorData = parts.collectorData;
     this.kit = parts.kit;
     this.url = parts.url;
     this.token = parts.token;
   }
 
-  static async open(log: (line: string) => void): Promise<Plant> {
+  /** @param rule The one rule of its policy. */
+  static async open(rule: string, log: (line: string) => void): Promise<Plant> {
     const root = await mkdtemp(join(tmpdir(), 'aliquot-soak-'));
     process.env['ALIQUOT_PASSPHRASE'] = PASSPHRASE;
     process.env['ALIQUOT_STATE'] = join(root, 'operator');
@@ -75,6 +81,8 @@ export class Plant {
     const port = await freePort();
     const clock = new BentClock(join(root, 'collector.clock'));
     await clock.set(0);
+    const operatorClock = new BentClock(join(root, 'operator.clock'));
+    await operatorClock.set(0);
     const args = ['serve', '--data', collectorData, '--listen', `127.0.0.1:${port}`];
     const program = new Kept(
       () => new DemoService('aliquot', args, { ...clock.environment, ALIQUOT_LOG_LEVEL: 'warn' }),
@@ -95,6 +103,7 @@ export class Plant {
       disk,
       cable,
       collector: { name: 'collector', program, clock, disk },
+      operatorClock,
       collectorData,
       kit,
       url,
@@ -102,6 +111,8 @@ export class Plant {
     });
     await plant.operate(['vault', 'add', '--kit', kit]);
     for (const name of ['hplc-1', 'ms-2']) await plant.#addPc(name, log);
+    const { status } = await sendRules({ url, token }, { path: kit, passphrase: PASSPHRASE }, rule);
+    if (status !== 200) throw new Error(`the rule was not taken: ${status}`);
     await first.stop();
     return plant;
   }
@@ -132,7 +143,21 @@ export class Plant {
 
   /** An operator's command, past the cable unless told otherwise. */
   async operate(args: readonly string[], url = this.url): Promise<readonly JsonLine[]> {
-    return (await mustRun('aliquot', args, { ALIQUOT_URL: url, ALIQUOT_TOKEN: this.token })).lines;
+    return (await mustRun('aliquot', args, this.#environment(url))).lines;
+  }
+
+  /** The same, however it ends. */
+  tryOperate(args: readonly string[]): Promise<Finished> {
+    return run('aliquot', args, this.#environment(this.url));
+  }
+
+  /** Days pass at the collector's, and for nobody else. */
+  async pass(ms: number): Promise<void> {
+    for (const clock of [this.operatorClock, this.collector.clock]) await clock.pass(ms);
+  }
+
+  #environment(url: string): NodeJS.ProcessEnv {
+    return { ...this.operatorClock.environment, ALIQUOT_URL: url, ALIQUOT_TOKEN: this.token };
   }
 
   /** What the agent's status says now; nothing while it cannot be asked. */

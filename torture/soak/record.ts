@@ -13,6 +13,10 @@ interface State {
   readonly size: number;
   /** It was told as captured, or it is what lies on the disk at the end. */
   required: boolean;
+  /** When somebody was about to change or delete it, at the latest; by the collector's clock. */
+  leftAtMs?: number;
+  /** Another state came after it: then a rule may let it go. */
+  isReplaced?: boolean;
 }
 
 /**
@@ -34,12 +38,30 @@ export class Record {
   readonly #passing = new Map<string, Set<string>>();
   readonly #results = new Map<string, FinishedResult>();
   #toldStates = 0;
+  readonly #nowMs: () => number;
+  /** What was left before that may have been collected. */
+  #collectedMs = Number.NEGATIVE_INFINITY;
+
+  /** @param nowMs The collector's true time; only collections need it. */
+  constructor(nowMs: () => number = () => 0) {
+    this.#nowMs = nowMs;
+  }
+
+  /** A collection begins, in which goes what was replaced longer ago than this. */
+  collects(keptMs: number): void {
+    this.#collectedMs = Math.max(this.#collectedMs, this.#nowMs() - keptMs);
+  }
 
   /**
    * One more state of a file, before it is on the disk. Sizes of one file's states must all differ.
    */
   wrote(path: string, content: Buffer): void {
     const states = this.#states.get(path) ?? [];
+    const before = states.at(-1);
+    if (before !== undefined) {
+      before.leftAtMs ??= this.#nowMs();
+      before.isReplaced = true;
+    }
     states.push({ sha256: sha256Of(content), size: content.length, required: false });
     this.#states.set(path, states);
   }
@@ -75,6 +97,10 @@ export class Record {
 
   /** It is about to change: what was not told by now need not be there. */
   touch(result: FinishedResult): void {
+    for (const file of result.files) {
+      const last = this.#states.get(file)?.at(-1);
+      if (last !== undefined) last.leftAtMs ??= this.#nowMs();
+    }
     result.finished = false;
     result.told = false;
   }
@@ -124,6 +150,8 @@ export class Record {
     readonly states: number;
     readonly told: number;
     readonly required: number;
+    /** Of those that are required but for a collection. */
+    readonly mayBeGone: number;
   } {
     const all = [...this.#states.values()].flat();
     return {
@@ -131,6 +159,7 @@ export class Record {
       states: all.length,
       told: this.#toldStates,
       required: all.filter(({ required }) => required).length,
+      mayBeGone: all.filter((state) => state.required && this.#mayBeGone(state)).length,
     };
   }
 
@@ -140,7 +169,9 @@ export class Record {
    */
   judge(path: string, restored: readonly string[]): string[] {
     const states = this.#states.get(path) ?? [];
-    const missing = states.filter(({ required, sha256 }) => required && !restored.includes(sha256));
+    const missing = states.filter(
+      (state) => state.required && !this.#mayBeGone(state) && !restored.includes(state.sha256),
+    );
     const passing = this.#passing.get(path);
     const invented = restored.filter(
       (hash) => !states.some(({ sha256 }) => sha256 === hash) && passing?.has(hash) !== true,
@@ -149,6 +180,11 @@ export class Record {
       ...missing.map(({ size }) => `${path}: the state of ${size} bytes did not come back`),
       ...invented.map((hash) => `${path}: a version came back that no instrument wrote: ${hash}`),
     ];
+  }
+
+  /** The rule lets it go: what is newest, or the last content of what was deleted, never. */
+  #mayBeGone({ isReplaced, leftAtMs }: State): boolean {
+    return isReplaced === true && leftAtMs !== undefined && leftAtMs <= this.#collectedMs;
   }
 
   #require(result: FinishedResult): void {

@@ -4,6 +4,7 @@ import type { SeededRandom } from '@aliquot/shared/testing/random';
 import { differences, pictureOf } from '../../demo/picture.ts';
 import { type JsonLine, mustRun, run } from '../../demo/programs.ts';
 import { type Harm, wreak } from './chaos.ts';
+import { type Collected, Collecting, RULE } from './collecting.ts';
 import { runInstrument } from './instrument.ts';
 import { Plant, type SoakPc } from './plant.ts';
 import { Record } from './record.ts';
@@ -22,10 +23,12 @@ const SYNC_MS = 600_000;
 
 export interface SoakResult {
   readonly harm: Harm;
+  readonly collected: Collected;
   readonly files: number;
   readonly states: number;
   readonly told: number;
   readonly required: number;
+  readonly mayBeGone: number;
   readonly versions: number;
   readonly bytes: number;
   /** From the last harm until everything was safe. */
@@ -43,8 +46,9 @@ export async function runSoak(
   over: () => boolean,
   log: (line: string) => void,
 ): Promise<SoakResult> {
-  const plant = await Plant.open(log);
-  const record = new Record();
+  const plant = await Plant.open(RULE, log);
+  const record = new Record(() => plant.collector.clock.nowMs());
+  const collecting = new Collecting(plant, random.derive('collecting'), record);
   try {
     for (const { program } of plant.sides) program.run();
     let asking = true;
@@ -67,18 +71,23 @@ export async function runSoak(
         over,
       ),
     ]);
-    const reporting = report(record, plant, over, log);
+    const reporting = report(record, plant, collecting, over, log);
+    const kept = collecting.keep(over);
     const harm = await wreak(plant, random.derive('harm'), over);
-    await Promise.all([...writing, reporting]);
+    await Promise.all([...writing, reporting, kept]);
     record.requireAllPresent();
     const healedMs = Date.now();
     const late = await untilSafe(plant, record);
+    late.push(...(await collecting.finish()));
     const syncSeconds = Math.round((Date.now() - healedMs) / 1000);
     asking = false;
     await Promise.all(asked);
     log(`healed and synced after ${syncSeconds} s; now everything is proved and restored`);
     const { versions, bytes, wrong } = await prove(plant, record);
-    return { harm, ...record.counts, versions, bytes, syncSeconds, wrong: [...late, ...wrong] };
+    return {
+      ...{ harm, collected: collecting.counts, ...record.counts, versions, bytes, syncSeconds },
+      wrong: [...late, ...wrong],
+    };
   } finally {
     await plant.close();
   }
@@ -95,6 +104,7 @@ async function listen(plant: Plant, pc: SoakPc, record: Record): Promise<void> {
 async function report(
   record: Record,
   plant: Plant,
+  collecting: Collecting,
   over: () => boolean,
   log: (line: string) => void,
 ): Promise<void> {
@@ -108,7 +118,7 @@ async function report(
       .map(({ name, program }) => `${name} ${program.failures}`)
       .join(', ');
     log(
-      `${files} files, ${states} states, ${told} told as captured; ended of themselves: ${failures}`,
+      `${files} files, ${states} states, ${told} told as captured; ended of themselves: ${failures}; ${JSON.stringify(collecting.counts)}`,
     );
   }
 }
@@ -186,7 +196,7 @@ async function prove(
   const code = await plant.collector.program.stop();
   if (code !== 0) wrong.push(`the collector ended with ${code}`);
   await noting('fsck of the collector', async () => {
-    const { lines } = await mustRun('aliquot', ['fsck', '--data', plant.collectorData, '--json']);
+    const lines = await plant.operate(['fsck', '--data', plant.collectorData, '--json']);
     wrong.push(...uncompared('the catalog', lines));
   });
   return { versions, bytes, wrong };

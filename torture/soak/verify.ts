@@ -5,7 +5,7 @@ import { processOutput } from '@aliquot/shared/cli/standard-output';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { fileIdFor, pathKeyFor } from '@aliquot/shared/keys/derive';
 import { standardError } from '@aliquot/shared/log-lines/line-target';
-import { systemClock, systemMonotonicMs, systemRandom } from '@aliquot/shared/ports';
+import { systemMonotonicMs, systemRandom } from '@aliquot/shared/ports';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
 import { restoreFiles } from '@aliquot/shared/restore/restore-files';
 import type { CommandContext } from '../../collector/src/cli/context.ts';
@@ -37,7 +37,7 @@ export async function verifyVersions(plant: Plant, pc: SoakPc, record: Record): 
       stateFolder: process.env['ALIQUOT_STATE'],
     },
     files: nodeDisk,
-    clock: systemClock,
+    clock: plant.operatorClock,
     monotonicMs: systemMonotonicMs,
     random: systemRandom,
     stdout: processOutput(),
