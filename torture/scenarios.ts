@@ -12,6 +12,7 @@ import { collectorScenarios } from '../collector/testing/store/collector-scenari
 import { damageScenarios } from '../collector/testing/store/damage-scenarios.ts';
 import { sharedScenarios } from '../shared/testing/shared-scenarios.ts';
 import { fleetScenarios } from './scenarios/fleet-desk.ts';
+import { fullDiskScenarios } from './scenarios/full-disk.ts';
 import { fuzzScenarios } from './scenarios/fuzz.ts';
 import { killScenarios } from './scenarios/kill-at-random.ts';
 import { logScenarios } from './scenarios/logs-lost.ts';
@@ -58,6 +59,7 @@ export const scenarios: readonly TortureScenario[] = [
   ...outsideCollectorScenarios,
   ...outsideCollectionScenarios,
   ...outsideDiskScenarios,
+  ...fullDiskScenarios,
   ...outsideClockScenarios,
   ...swappedScenarios,
   ...oddityScenarios.map((scenario) => ({

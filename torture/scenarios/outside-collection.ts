@@ -13,7 +13,7 @@ import { copyExactly, must, type Stage } from '../outside/stage.ts';
 
 /** The collector's program while it lets go of versions and of their bytes. */
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 /** Longer than the rule keeps what was replaced, and shorter than a clock that jumped. */
 const LONG_AGO = 45;
 const RULE = '{keep: {within: 7d}}';
@@ -86,7 +86,8 @@ async function holdReserve(stage: Stage): Promise<void> {
   }
 }
 
-async function setRule(stage: Stage): Promise<void> {
+/** The rule of these scenarios, as the vault's first policy. */
+export async function setRule(stage: Stage): Promise<void> {
   const token = (await readFile(join(stage.collectorData, 'admin.token'), 'utf8')).trim();
   const kit = { path: stage.kit, passphrase: String(process.env['ALIQUOT_PASSPHRASE']) };
   const { status } = await sendRules({ url: stage.url, token }, kit, RULE);
