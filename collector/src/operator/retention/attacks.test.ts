@@ -56,17 +56,14 @@ async function send(files: readonly TestFile[]): Promise<void> {
 const attacks = ['future', 'silent', 'flood', 'gone', 'class'] as const;
 const pathOf = (attack: string) => `/data/${attack}.raw`;
 
+/** Of the good states. */
+const versions: string[] = [];
+
 /** The good state of each file is there, and is the result. */
 async function mustHaveAll(): Promise<void> {
-  for (const attack of attacks) {
-    const versions = ['versions', '--agent', 'hplc-1', '--path', pathOf(attack), '--json'];
-    const [first] = (await ok(...versions)).lines;
-    const cat = ['cat', '--kit', at('lab.kit'), '--agent', 'hplc-1'];
-    const version = String(first?.['version']);
-    expect([attack, (await ok(...cat, '--version', version)).stdout]).toEqual([
-      attack,
-      'the result',
-    ]);
+  for (const version of versions) {
+    const cat = ['cat', '--kit', at('lab.kit'), '--agent', 'hplc-1', '--version', version];
+    expect((await ok(...cat)).stdout).toBe('the result');
   }
 }
 
@@ -82,6 +79,11 @@ beforeAll(async () => {
   pc = new SessionTestAgent(openBundle(await readFile(at('pc.bundle'), 'utf8'), Date.now()));
   await pc.enrol(pc.bundle.url);
   await send(attacks.map((attack) => ({ path: pathOf(attack), bytes: good })));
+  for (const attack of attacks) {
+    const [first] = (await ok('versions', '--agent', 'hplc-1', '--path', pathOf(attack), '--json'))
+      .lines;
+    versions.push(String(first?.['version']));
+  }
   const kit = { path: at('lab.kit'), passphrase: PASSPHRASE };
   const rules = [
     '{match: {class: [default]}, keep: {within: 30d}}',
@@ -120,7 +122,6 @@ describe('P1 whoever holds a PC changes nothing that should be kept', () => {
       }));
     for (let first = 0; first < 10_000; first += 2500) await send(flood(first));
     expect((await ok('retention', 'run', '--json')).lines[0]).toMatchObject({ type: 'nothing' });
-    await mustHaveAll();
     await wait(25);
     // What the attacker sent himself, under the class that keeps little.
     const run = (await ok('retention', 'run', '--json')).lines[0];

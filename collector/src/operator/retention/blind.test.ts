@@ -39,12 +39,12 @@ async function wait(days: number): Promise<void> {
   await serve();
 }
 
-const held = '/data/trial-7/a.raw';
-const other = '/data/trial-8/b.raw';
+const HELD = '/data/trial-7/a.raw';
+const OTHER = '/data/trial-8/b.raw';
 
 async function back(words: string): Promise<void> {
   await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
-  await pc.backUp([held, other].map((path) => ({ path, bytes: Buffer.from(words) })));
+  await pc.backUp([HELD, OTHER].map((path) => ({ path, bytes: Buffer.from(words) })));
 }
 
 const explain = async (path: string) =>
@@ -79,7 +79,7 @@ describe('I-C19 I-C20 a blind vault', () => {
     await wait(20);
     const whole = (await ok('policy', 'simulate', '--json')).lines[0];
     expect(whole).toMatchObject({ going: { versions: 0 } });
-    for (const path of [held, other])
+    for (const path of [HELD, OTHER])
       expect((await explain(path))[0]).toMatchObject({
         reasons: expect.arrayContaining([expect.objectContaining({ reason: 'hold', over: false })]),
         goesNow: false,
@@ -87,8 +87,8 @@ describe('I-C19 I-C20 a blind vault', () => {
     await ok('hold', 'resolve', 'trial-7', '--kit', at('lab.kit'));
     const resolved = (await ok('policy', 'simulate', '--json')).lines[0];
     expect(resolved).toMatchObject({ going: { versions: 2 } });
-    expect((await explain(held)).map(({ goesNow }) => goesNow)).toEqual([false, false, false]);
-    expect((await explain(other)).map(({ goesNow }) => goesNow)).toEqual([true, true, false]);
+    expect((await explain(HELD)).map(({ goesNow }) => goesNow)).toEqual([false, false, false]);
+    expect((await explain(OTHER)).map(({ goesNow }) => goesNow)).toEqual([true, true, false]);
     await aliquot(['retention', 'run'], { url, token });
     const approve = ['retention', 'approve', '1', '--kit', at('lab.kit'), '--json'];
     expect((await ok(...approve)).lines[0]).toMatchObject({ type: 'expired', versions: 2 });
@@ -97,8 +97,8 @@ describe('I-C19 I-C20 a blind vault', () => {
       event: 'summary',
       versions: 2,
     });
-    expect(await explain(held)).toHaveLength(3);
-    expect((await explain(other)).map(({ event }) => event)).toEqual([
+    expect(await explain(HELD)).toHaveLength(3);
+    expect((await explain(OTHER)).map(({ event }) => event)).toEqual([
       'dropped',
       'dropped',
       'version',
