@@ -134,14 +134,16 @@ const gone = z.object({
   fromMs: timeMs,
   /** Absent: it was the last of its file. */
   untilMs: timeMs.optional(),
-  /** The run that had expired it. */
-  run: count,
+  /** The run that had expired it; absent: it was purged. */
+  run: count.optional(),
+  /** The leaf of the approval by which it was purged. */
+  purge: count.optional(),
 });
 export type DroppedInfo = z.infer<typeof gone>;
 
 /** What was dropped of the versions that an id may mean. */
 export const droppedAnswer = z.object({
-  versions: z.array(gone.pick({ version: true, run: true })),
+  versions: z.array(gone.pick({ version: true, run: true, purge: true })),
   /** Those that are named. */
   runs: z.array(runInfo),
 });

@@ -103,7 +103,7 @@ describe('gc', () => {
     expect(dropped?.['until']).toBe(left?.['from']);
     expect([plain.length, left?.['event']]).toEqual([2, 'version']);
     const text = (await ok(...explain.slice(0, -1))).stdout;
-    expect(text).toMatch(/dropped after run 1: it does not come back/);
+    expect(text).toMatch(/dropped after run 1 of retention: it does not come back/);
     const version = String(dropped?.['version']);
     const cat = ['cat', '--kit', at('lab.kit'), '--agent', 'hplc-1', '--version'];
     for (const asked of [[version], [version.slice(0, 8)], [version, '--path', '/data/a']]) {

@@ -9,6 +9,7 @@ import { isVersion, parseVersionId, type VersionId } from '../api/version-id.ts'
 import { CommandError } from '../cli/command-error.ts';
 import type { AgentView } from './agent-view.ts';
 import type { StateAnswer } from './client/reading-client.ts';
+import { goneText } from './gone-text.ts';
 import { type ProvedVault, readerOf } from './open-vault.ts';
 import { pathOf } from './paths.ts';
 import { provedRecords } from './proof/answers.ts';
@@ -145,11 +146,7 @@ async function droppedText(
   const [first] = versions;
   if (first === undefined) return undefined;
   const run = runs.find((one) => one.run === first.run);
-  const by =
-    run === undefined
-      ? ''
-      : ` under policy ${run.policy}, which expired it on ${formatTime(run.atMs)}`;
-  return `version ${first.version} was dropped after run ${first.run} of retention${by}`;
+  return `version ${first.version} was ${goneText(first, run)}`;
 }
 
 /** Records with only those of their versions that are meant. */

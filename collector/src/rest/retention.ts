@@ -211,7 +211,7 @@ async function droppedByName(
   const found = await vault.retention.droppedById(agent.lineageId, id);
   const some = found.slice(0, MAX_FOUND_VERSIONS);
   return {
-    versions: some.map((one) => ({ version: droppedName(one), run: one.run })),
+    versions: some.map((one) => ({ version: droppedName(one), ...goneBy(one) })),
     runs: runsOf(vault, new Set(some.map(({ run }) => run))),
   };
 }
@@ -224,8 +224,12 @@ function runsOf(vault: VaultWith<'retention'>, named: ReadonlySet<number | undef
 }
 
 function droppedInfoOf(version: DroppedVersion): DroppedInfo {
-  const { isGone, size, fromMs, untilMs, run } = version;
-  return { version: droppedName(version), isGone, size, fromMs, untilMs, run };
+  const { isGone, size, fromMs, untilMs } = version;
+  return { version: droppedName(version), isGone, size, fromMs, untilMs, ...goneBy(version) };
+}
+
+function goneBy({ run, purge }: DroppedPlace): Pick<DroppedInfo, 'run' | 'purge'> {
+  return purge === undefined ? { run } : { purge };
 }
 
 function droppedName({ commit, leafIndex, slot }: DroppedPlace): string {

@@ -8,6 +8,7 @@ import { catalogRows } from '../../testing/store/copies.ts';
 import { content, StoreWorld } from '../../testing/store/world.ts';
 import { StoredVault } from './stored-vault.ts';
 import { HeldItems } from './vault/held-items.ts';
+import { PendingUploads } from './vault/pending-uploads.ts';
 import type { PutItem } from './vault-records.ts';
 
 const PAGES = 24;
@@ -72,12 +73,22 @@ test('P6 I-C2 I-C9 a commit that refers to very much is judged in turns between 
   const built = agent.build([{ ...file, size, content: root, read }]);
 
   const order: string[] = [];
+  const proving = vi.spyOn(PendingUploads.prototype, 'prove');
+  onTestFinished(() => proving.mockRestore());
   const huge = store.intake
     .commit(agent.agentId, built.bytes, world.clock.now)
     .then(({ type }) => order.push(`huge ${type}`));
+  // A sweep that is under way hears of pages that are proved while the commit is still judged.
+  proving.mockImplementationOnce((_, pages) => {
+    if (pages.length > 0) order.push('proved');
+  });
   const small = other.back(store, [other.directory('/d')]).then(() => order.push('small'));
   await Promise.all([huge, small]);
-  expect(order).toEqual(['small', 'huge accepted']);
+  expect(order.filter((what) => what !== 'proved')).toEqual(['small', 'huge accepted']);
+  expect(order.indexOf('proved')).toBeLessThan(order.indexOf('huge accepted'));
+  expect(order).toContain('proved');
+  const heard = proving.mock.calls.flatMap(([, pages]) => pages);
+  for (const { id } of items) expect(heard).toContainEqual(id);
   expect(store.figures.stats()).toMatchObject({
     uniqueBytes: size,
     rawBytes: size,

@@ -48,6 +48,8 @@ export interface VaultRetention {
 /** A version that was dropped, and the run that had expired it. */
 export interface DroppedPlace extends VersionPlace {
   readonly run: number;
+  /** The leaf of its approval, where it was purged; then no run has expired it. */
+  readonly purge: number | undefined;
   /** The hash of its commit; undefined: an operator's word that its file was gone. */
   readonly commit: CommitHash | undefined;
 }

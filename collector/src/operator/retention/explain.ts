@@ -17,6 +17,7 @@ import type { AgentView } from '../agent-view.ts';
 import { inspectedVault } from '../choose-vault.ts';
 import { CollectorClient } from '../client/collector-client.ts';
 import type { VaultClient } from '../client/vault-client.ts';
+import { goneText } from '../gone-text.ts';
 import { kitPath, openKitFile } from '../kit-file.ts';
 import { provedVault } from '../open-vault.ts';
 import {
@@ -66,7 +67,7 @@ async function explainCommand(context: CommandContext, options: ExplainOptions):
   const { versions, dropped, runs, isResult } = answer;
   const byNumber = new Map(runs.map((run) => [run.run, run]));
   for (const version of dropped) {
-    const run = byNumber.get(version.run);
+    const run = version.run === undefined ? undefined : byNumber.get(version.run);
     await output.result(
       { event: 'dropped', agent, path, isResult, ...droppedJson(version, run) },
       droppedText(version, run),
@@ -146,7 +147,7 @@ function droppedJson(version: DroppedInfo, run: RunInfo | undefined): object {
     ...{ version: version.version, kind: isGone ? 'gone' : 'content', size },
     from: formatInstant(fromMs),
     until: untilMs === undefined ? null : formatInstant(untilMs),
-    ...{ run: version.run, policy: run?.policy ?? null },
+    ...{ run: version.run ?? null, policy: run?.policy ?? null, purge: version.purge ?? null },
     expired: run === undefined ? null : formatInstant(run.atMs),
   };
 }
@@ -155,13 +156,9 @@ function droppedText(version: DroppedInfo, run: RunInfo | undefined): string {
   const { isGone, size, fromMs, untilMs } = version;
   const to = untilMs === undefined ? 'the end' : formatTime(untilMs);
   const what = isGone ? 'deleted' : formatBytes(size);
-  const by =
-    run === undefined
-      ? ''
-      : ` under policy ${run.policy}, which expired it on ${formatTime(run.atMs)}`;
   return [
     `${formatTime(fromMs)} to ${to}  ${what}  ${version.version}`,
-    `  dropped after run ${version.run}${by}: it does not come back`,
+    `  ${goneText(version, run)}: it does not come back`,
   ].join('\n');
 }
 

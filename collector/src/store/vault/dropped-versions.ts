@@ -4,6 +4,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodeDroppedNote } from '../catalog/dropped-note.ts';
 import { isSet } from '../catalog/item-row.ts';
+import { approvalOfRun } from '../catalog/purge-row.ts';
 import { read } from '../catalog/row-codec.ts';
 import type { DroppedPlace, DroppedVersion, Subject } from '../vault-retention.ts';
 import type { VaultCore } from './core.ts';
@@ -23,7 +24,13 @@ export async function droppedOf(
     // A note may be of what a rollback took: the history says what was dropped.
     const slots = await core.catalog.get(keys.dropped(place.leafIndex, note.run));
     if (slots === undefined || !isSet(slots, place.slot)) continue;
-    found.push({ ...place, ...note, commit: await commitAt(core, place.leafIndex, lineageId) });
+    const purge = approvalOfRun(note.run);
+    found.push({
+      ...place,
+      ...note,
+      purge,
+      commit: await commitAt(core, place.leafIndex, lineageId),
+    });
   }
   return found.sort((a, b) => a.fromMs - b.fromMs);
 }
@@ -44,7 +51,8 @@ export async function droppedById(
     const run = readKey.droppedRun(key);
     const wanted = slot === undefined ? [...new Array(slots.length * 8).keys()] : [slot];
     for (const one of wanted)
-      if (isSet(slots, one)) found.push({ leafIndex, slot: one, run, commit });
+      if (isSet(slots, one))
+        found.push({ leafIndex, slot: one, run, purge: approvalOfRun(run), commit });
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import type { ChunkId } from '@aliquot/proto';
 import { hereHasher } from '@aliquot/shared/hashing/hasher';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
 import { expect, onTestFinished, test } from 'vitest';
@@ -39,8 +40,9 @@ async function marked(
   onTestFinished(() => keeper.close());
   const core = await keeper.ready();
   const parts = { random: world.random, hasher: hereHasher };
-  const mark = new Mark(core, (agents[0] as WorldAgent).lineageId, parts, []);
-  return { mark, before, size: core.log.size, sent };
+  const proved: ChunkId[] = [];
+  const mark = new Mark(core, (agents[0] as WorldAgent).lineageId, parts, proved);
+  return { mark, before, size: core.log.size, sent, proved };
 }
 
 test('I-C22 commits of other lineages are nothing new for a mark', async () => {
@@ -64,4 +66,18 @@ test('I-C22 what came since a mark is walked a bounded part at a time, and count
   expect(await mark.cameBy(size)).toBe(mark.ground.walked);
   for (const { items } of sent)
     for (const { id, kind } of items) expect(mark.reaches(id, kind === 'page')).toBe(true);
+});
+
+test('I-C22 pages that a long commit proves before it is accepted are new, and walked with all that is below them', async () => {
+  const { mark, before, sent, proved } = await marked((backs) => backs(0, 'long'));
+  expect(await mark.walkTo(before)).toBeUndefined();
+  const items = sent[1]?.items ?? [];
+  const reached = () => items.map(({ id, kind }) => mark.reaches(id, kind === 'page'));
+  expect(reached()).not.toContain(true);
+  // No commit that was accepted by then names them.
+  proved.push(...items.flatMap(({ id, kind }) => (kind === 'page' ? [id] : [])));
+  expect(await mark.cameBy(before)).toBe(mark.ground.walked + proved.length);
+  expect(await mark.walkTo(before)).toBeUndefined();
+  expect(reached()).not.toContain(false);
+  expect(await mark.cameBy(before)).toBe(mark.ground.walked);
 });
