@@ -1,4 +1,5 @@
 import { ID_BYTES, rowKind, SUMMARY_MARK_BYTES } from '@aliquot/proto';
+import { lastSlots, markName } from '@aliquot/shared/commit/last-slots';
 import { lostMarks } from '@aliquot/shared/commit/lost-marks';
 import { MarkTable } from '@aliquot/shared/commit/mark-table';
 import { readCommit } from '@aliquot/shared/commit/rows';
@@ -70,11 +71,14 @@ export class OwnNewest {
   saw(bytes: Uint8Array, live: readonly number[]): void {
     const { hash, rows } = readCommit(bytes);
     const sequence = this.#own.get(mapKey(hash));
+    const last = sequence === undefined ? undefined : lastSlots(rows);
     for (const slot of live) {
       const at = rows.placeOf(slot);
       const block = at === undefined ? undefined : rows.blocks[at.index]?.rows;
       if (at === undefined || block === undefined) continue;
-      this.#show(markOf(block.ids, ID_BYTES * at.place, false), sequence);
+      const mark = markOf(block.ids, ID_BYTES * at.place, rowKind(block, at.place) === 'result');
+      // An earlier one of the same commit is not the newest.
+      if (last === undefined || last.get(markName(mark)) === slot) this.#show(mark, sequence);
     }
     // What nobody has any more is named where the collector's list has it.
     const lost = lostMarks(rows);

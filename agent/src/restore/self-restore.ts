@@ -102,7 +102,7 @@ export async function selfRestore(
   }
   for (const [name, sequence] of keptBack) {
     total.failed += 1;
-    const message = `was captured by this PC, with a receipt for its commit ${sequence}, and the collector does not show that version: the rules of retention let it go, or it lost it, or keeps it back; ask central IT`;
+    const message = `was captured by this PC, with a receipt for its commit ${sequence}, and the collector does not show that version: the rules of retention or a purge let it go, or it lost it, or keeps it back; ask central IT`;
     const path = pathText(pathBytes(name));
     await emit({ event: 'problem', path, code: 'AGENT_KEPT_BACK', message });
   }

@@ -1,4 +1,5 @@
 import { ID_BYTES, rowKind, SUMMARY_MARK_BYTES, type VersionBlock } from '@aliquot/proto';
+import { lastSlots, markName } from '@aliquot/shared/commit/last-slots';
 import { MarkTable } from '@aliquot/shared/commit/mark-table';
 import type { CommitRows } from '@aliquot/shared/commit/rows';
 import { type MarkWords, markOf } from '@aliquot/shared/commit/summary';
@@ -101,7 +102,7 @@ export class StateCheck {
         known !== -1 &&
         table.commitAt(known) === at &&
         !table.isGoneAt(known) &&
-        (last === undefined || last.get(nameOf(mark)) === slot);
+        (last === undefined || last.get(markName(mark)) === slot);
       if (!isNewest) throw this.#older(commit, known === -1 ? undefined : table?.commitAt(known));
       table.show(known);
     }
@@ -186,26 +187,11 @@ export function isResultMark({ low }: MarkWords): boolean {
   return (low & 2) !== 0;
 }
 
-/**
- * The last slot of each file and result, where a commit has several of one; else undefined. Rows
- * that are not left in it count, or an older one would pass for the newest without them.
- */
+/** The last slot of each file and result, where a commit has several of one; else undefined. */
 export function lastRows(
   rows: CommitRows,
   { summary }: ProvedCommit,
 ): ReadonlyMap<string, number> | undefined {
   if (summary.length === SUMMARY_MARK_BYTES * rows.count) return undefined;
-  const last = new Map<string, number>();
-  const enter = (mark: MarkWords, slot: number): void => {
-    const name = nameOf(mark);
-    last.set(name, Math.max(slot, last.get(name) ?? slot));
-  };
-  rows.each((block, place, slot) => enter(rowMark(block, place), slot));
-  rows.eachMissing(enter);
-  return last;
-}
-
-/** A mark as a word, to look it up by. */
-export function nameOf({ high, low }: MarkWords): string {
-  return `${high} ${low}`;
+  return lastSlots(rows);
 }

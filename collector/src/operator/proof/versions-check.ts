@@ -1,4 +1,5 @@
 import { SUMMARY_MARK_BYTES } from '@aliquot/proto';
+import { markName } from '@aliquot/shared/commit/last-slots';
 import { MarkTable } from '@aliquot/shared/commit/mark-table';
 import type { MarkWords } from '@aliquot/shared/commit/summary';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
@@ -6,7 +7,7 @@ import { unverified } from '../evidence.ts';
 import type { VerifiedRecord } from '../verified.ts';
 import { leftOut } from './left-out.ts';
 import type { ProvedCommit } from './lineage-proof.ts';
-import { isResultMark, lastRows, type Missing, nameOf, rowMark } from './state-check.ts';
+import { isResultMark, lastRows, type Missing, rowMark } from './state-check.ts';
 
 /** Stands for a line of what came after the head. */
 const NEWER = -1;
@@ -74,7 +75,7 @@ export class VersionsCheck {
       const isNamed = named.delete(slot);
       const mark = rowMark(block, place);
       const isMeant = this.#isMeant(mark);
-      if (isNamed && commit === undefined) this.#newer.add(nameOf(mark));
+      if (isNamed && commit === undefined) this.#newer.add(markName(mark));
       if (isNamed && !isMeant)
         throw unverified(
           `the collector passes something else in commit ${sequence} off as what was asked for`,
@@ -138,7 +139,7 @@ export class VersionsCheck {
       if (commit === undefined || table.isGoneAt(place) || !table.isDroppedAt(place)) return false;
       const mark = table.markAt(place);
       if (has(commit.dropped, mark, WHOLLY)) return true;
-      return this.#lastLacks.get(mapKey(commit.hash))?.has(nameOf(mark)) === true;
+      return this.#lastLacks.get(mapKey(commit.hash))?.has(markName(mark)) === true;
     };
     const found: Missing[] = [];
     for (const [line, table] of tables)
@@ -150,7 +151,7 @@ export class VersionsCheck {
           const there = of === line ? -1 : other.placeOf(mark);
           return there !== -1 && !isDropped(other, there);
         });
-        if (isElsewhere || this.#newer.has(nameOf(mark))) continue;
+        if (isElsewhere || this.#newer.has(markName(mark))) continue;
         if (table.commitAt(place) > lastDamaged) found.push({ ...mark, commit, isDropped: true });
       }
     return found;
