@@ -100,9 +100,11 @@ export class Decisions {
     this.#holdCount += 1;
     const name = `case-${this.#holdCount}`;
     const some = mine.chance(0.8) ? [...new Set([mine.pick(pcs), mine.pick(pcs)])] : [];
-    const folder = mine.chance(0.3)
-      ? mine.pick(['/data/runs', '/data/day', '/data/large', '/data/tmp'])
-      : undefined;
+    // One over everything would leave nothing to see.
+    const folder =
+      some.length === 0 || mine.chance(0.3)
+        ? mine.pick(['/data/runs', '/data/day', '/data/large', '/data/tmp'])
+        : undefined;
     const className = mine.chance(0.3) ? mine.pick(['raw', 'working', 'temporary']) : undefined;
     const hasSpan = mine.chance(0.4);
     const fromMs = hasSpan ? clock.now - mine.below(200) * DAY_MS : 0;

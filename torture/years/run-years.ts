@@ -167,7 +167,7 @@ class Years {
         this.#benches.map(({ lab: { pc } }) => ({ name: pc.agent.name, lineage: pc.lineage })),
       );
     }
-    if (random.chance(0.012)) await keeping.release();
+    if (random.chance(0.02)) await keeping.release();
     this.#world.clock.now += 3_600_000;
     if (day % 14 === 0 || random.chance(0.02)) await keeping.run();
     if (random.chance(0.03)) await keeping.undo();
