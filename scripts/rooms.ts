@@ -38,6 +38,7 @@ const mayImport: Record<Room, readonly Room[]> = {
 const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>> = {
   proto: [
     ['types.ts', 'retention-types.ts', 'limits.ts', 'errors.ts', 'gen'],
+    'order-types.ts',
     ['brand.ts', 'block-types.ts', 'desk-types.ts', 'log-types.ts', 'record-types.ts'],
     ['vault-types.ts', 'session-types.ts'],
     'door',

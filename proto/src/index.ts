@@ -69,6 +69,7 @@ export * from './door/slab.ts';
 export * from './errors.ts';
 export * from './limits.ts';
 export * from './log-types.ts';
+export * from './order-types.ts';
 export * from './record-types.ts';
 export * from './retention-types.ts';
 export * from './session-types.ts';

@@ -1,7 +1,7 @@
 /**
  * The typed values behind every disk record and everything signed: ids, content and commits here;
- * who belongs to a vault in `vault-types.ts`, what its log says in `log-types.ts`, what the desk
- * says in `desk-types.ts`, records and carried files in `record-types.ts`, versions in
+ * who belongs to a vault in `vault-types.ts`, what its log says in `log-types.ts`, what people
+ * order in `order-types.ts`, what the desk says in `desk-types.ts`, records and carried files in `record-types.ts`, versions in
  * `block-types.ts`, and what is said in a session in `session-types.ts`.
  *
  * The door (`decode*`) is the only place where untrusted bytes become these types; everything

@@ -11,7 +11,7 @@ import {
   MAX_TEXT_CHARS,
   TAG_BYTES,
 } from '../limits.ts';
-import type { HoldBody, HoldPaths, HoldReleaseBody, HoldResolutionBody } from '../log-types.ts';
+import type { HoldBody, HoldPaths, HoldReleaseBody, HoldResolutionBody } from '../order-types.ts';
 import { codec } from './codec.ts';
 import { treeHead } from './common.ts';
 import { policyClass } from './entry.ts';

@@ -17,11 +17,9 @@ import type {
   LeafType,
   LogLeaf,
   ReceiptBody,
-  RetentionApprovalBody,
-  RetentionBrake,
-  RetentionBrakeKind,
   TreeHeadBody,
 } from '../log-types.ts';
+import type { RetentionApprovalBody, RetentionBrake, RetentionBrakeKind } from '../order-types.ts';
 import type { TreeHead } from '../types.ts';
 import { codec } from './codec.ts';
 import { chainPoint, line, signed, treeHead } from './common.ts';

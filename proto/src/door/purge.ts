@@ -1,6 +1,6 @@
 /** FORMAT.md, "PurgeOrderBody" to "PurgeCancelBody". */
 import { MAX_PURGED_FILES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
-import type { PurgeApprovalBody, PurgeCancelBody, PurgeOrderBody } from '../log-types.ts';
+import type { PurgeApprovalBody, PurgeCancelBody, PurgeOrderBody } from '../order-types.ts';
 import { codec } from './codec.ts';
 import { treeHead } from './common.ts';
 import { object, version } from './field.ts';
