@@ -46,13 +46,16 @@ const decide = fc.record({
   type: fc.constant('decide' as const),
   decision: fc.constantFrom('restored' as const, 'clone' as const),
 });
+/** Dropped rows leave the history. */
+const thin = fc.record({ type: fc.constant('thin' as const) });
 const lives = fc.array(
   fc.oneof(
     { weight: 5, arbitrary: commit },
     { weight: 4, arbitrary: drop },
     { weight: 1, arbitrary: decide },
+    { weight: 2, arbitrary: thin },
   ),
-  { minLength: 4, maxLength: 16 },
+  { minLength: 4, maxLength: 20 },
 );
 
 /** A version by its place, and when it became the newest. */
@@ -88,11 +91,12 @@ class Twins {
   copy: WorldAgent | undefined;
   decided: 'restored' | 'clone' | undefined;
   joinedThinned = false;
+  rewritten = 0;
   run = 0;
 
   async begin(): Promise<void> {
     const { world } = this;
-    this.thinned = await StoredVault.inFolder(this.dir, world.identity, world.ports());
+    this.thinned = await this.open();
     this.whole = await StoredVault.inFolder(temporaryFolder(), world.identity, world.ports());
     onTestFinished(() => this.close());
     for (const store of this.both) await store.events.append(world.vaultAdded());
@@ -102,6 +106,18 @@ class Twins {
     await this.thinned.events.append({ type: 'agentExpected', timeMs, enrolment });
     await this.thinned.events.append({ type: 'agentEnrolled', timeMs, enrolment, binding });
     await this.commit({ byCopy: false, changes: [{ path: 0, gone: false, lateMs: 0 }] });
+  }
+
+  /** With files of the history of two or three commits each. */
+  open(): Promise<StoredVault> {
+    const { world } = this;
+    return StoredVault.inFolder(this.dir, world.identity, world.ports({ historyFileBytes: 6000 }));
+  }
+
+  async thin(): Promise<void> {
+    const { history } = await this.thinned.data.rewrite({ all: true });
+    expect(history).toMatchObject({ isDone: true, kept: [] });
+    this.rewritten += history.rewrittenFiles;
   }
 
   get both(): readonly StoredVault[] {
@@ -253,8 +269,7 @@ class Twins {
     await this.thinned.close();
     const live = await catalogRows(this.dir);
     rmSync(join(this.dir, 'catalog'), { recursive: true });
-    const { world } = this;
-    this.thinned = await StoredVault.inFolder(this.dir, world.identity, world.ports());
+    this.thinned = await this.open();
     await this.thinned.flush();
     await this.expectSame();
     await this.thinned.close();
@@ -286,6 +301,7 @@ function droppedOf(run: number, branchId: LineageId, versions: readonly Told[]):
 
 describe('I-C2 I-C21 a history of which versions were dropped', () => {
   test('is what it was without them: at any time, held apart and joined, and after a rebuild row by row', async () => {
+    let rewritten = 0;
     await fc.assert(
       fc.asyncProperty(lives, async (life) => {
         const twins = new Twins();
@@ -293,6 +309,7 @@ describe('I-C2 I-C21 a history of which versions were dropped', () => {
         for (const step of life) {
           if (step.type === 'commit') await twins.commit(step);
           else if (step.type === 'decide') await twins.decide(step.decision);
+          else if (step.type === 'thin') await twins.thin();
           else {
             const branch = twins.decided === 'restored' ? undefined : twins.branchId;
             const history = step.ofBranch ? branch : twins.agent.lineageId;
@@ -301,10 +318,16 @@ describe('I-C2 I-C21 a history of which versions were dropped', () => {
         }
         await twins.expectSame();
         await twins.expectSameAgain();
+        twins.thinned = await twins.open();
+        await twins.thin();
+        await twins.expectSame();
+        await twins.expectSameAgain();
+        rewritten += twins.rewritten;
         await twins.close();
       }),
       { numRuns: 12 },
     );
+    expect(rewritten).toBeGreaterThan(0);
   });
 
   test('knows when what is left was replaced, though what replaced it is gone', async () => {

@@ -14,6 +14,8 @@ export type FindingCode =
   | 'history-missing'
   /** The newest file of the history has lost its end: the catalog knows of more. */
   | 'history-short'
+  /** A crash has left a file of the history beside the one that takes, or took, its place. */
+  | 'history-half-rewritten'
   /** A file of the history does not end as it should: something was cut off, or put there. */
   | 'history-end'
   /** A pack or history file is another vault's, renamed, doubled, or its header is unreadable. */

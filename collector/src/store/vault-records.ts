@@ -347,6 +347,18 @@ export interface RewriteOptions {
   readonly isStopped?: () => boolean;
 }
 
+/** What writing files of the history anew came to. */
+export interface HistoryReport {
+  readonly rewrittenFiles: number;
+  /** What they have less than before. */
+  readonly freedBytes: number;
+  readonly writtenBytes: number;
+  /** Files that stay as they are, because they cannot be read. */
+  readonly kept: readonly { readonly file: number; readonly why: string }[];
+  /** Whether every file that is worth it had its turn. */
+  readonly isDone: boolean;
+}
+
 /** What rewriting came to. */
 export interface RewriteReport {
   /** Packs that are gone, and their bytes; what lived in them was copied. */
@@ -357,6 +369,8 @@ export interface RewriteReport {
   readonly kept: readonly { readonly pack: number; readonly why: string }[];
   /** A record of the history that has rotted: while it is, nothing counts as dead. */
   readonly unprovedAt: { readonly file: number; readonly offset: number } | undefined;
-  /** Whether every pack that is worth it had its turn. */
+  /** What became of the history, behind the packs. */
+  readonly history: HistoryReport;
+  /** Whether every pack, and every file of the history, that is worth it had its turn. */
   readonly isDone: boolean;
 }

@@ -3,6 +3,7 @@ import { StoreError } from '../../src/store/errors.ts';
 import {
   compareHistory,
   type HistoryBatch,
+  type HistoryFile,
   type HistoryItem,
   type HistoryLog,
   type HistoryOpening,
@@ -10,6 +11,7 @@ import {
   type HistoryPoint,
   type HistoryRecord,
   historyStart,
+  type NewHistoryFile,
 } from '../../src/store/history/history-log.ts';
 
 interface KeptItem extends HistoryItem {
@@ -22,6 +24,8 @@ interface KeptItem extends HistoryItem {
  */
 export class HistoryMedium {
   readonly items: KeptItem[] = [];
+  /** By file: how often it was written anew. */
+  readonly generations = new Map<number, number>();
   /** How many of them are synced. */
   synced = 0;
 
@@ -56,6 +60,9 @@ const HEADER_BYTES = 52;
  */
 export class MemoryHistory implements HistoryLog {
   readonly capabilities = { heldBytes: Number.POSITIVE_INFINITY };
+  replaced = 0;
+  /** Files that were written anew and are not in force. */
+  readonly #anew = new Map<number, KeptItem[]>();
   readonly #medium: HistoryMedium;
   readonly #fileBytes: number;
   #closed = false;
@@ -121,6 +128,50 @@ export class MemoryHistory implements HistoryLog {
     return true;
   }
 
+  files(): readonly HistoryFile[] {
+    const bytes = new Map<number, number>();
+    for (const { place, payload } of this.#medium.items)
+      bytes.set(place.file, (bytes.get(place.file) ?? 0) + HEADER_BYTES + payload.length);
+    return [...bytes].map(([file, size]) => {
+      return { file, generation: this.#medium.generations.get(file) ?? 0, bytes: size };
+    });
+  }
+
+  async writeAnew(
+    file: number,
+    records: AsyncIterable<HistoryRecord>,
+  ): Promise<NewHistoryFile> {
+    this.#checkOpen();
+    const items: KeptItem[] = [];
+    let offset = 0;
+    for await (const { kind, payload: bytes, digest } of records) {
+      const payload = Buffer.from(bytes);
+      const place = { file, offset, length: payload.length };
+      offset += HEADER_BYTES + payload.length;
+      const is = { kind, payload, digest: digest ?? sha256(payload), place };
+      items.push({ ...is, end: { file, offset } });
+    }
+    this.#anew.set(file, items);
+    const generation = (this.#medium.generations.get(file) ?? 0) + 1;
+    return { file, generation, bytes: offset, places: items.map(({ place }) => place) };
+  }
+
+  async putInForce({ file, generation }: NewHistoryFile, follow: () => void): Promise<void> {
+    const { items } = this.#medium;
+    const anew = this.#anew.get(file) ?? [];
+    const at = items.findIndex(({ place }) => place.file === file);
+    const count = items.filter(({ place }) => place.file === file).length;
+    items.splice(at, count, ...anew);
+    this.#medium.synced += anew.length - count;
+    this.#medium.generations.set(file, generation);
+    this.replaced += 1;
+    follow();
+  }
+
+  async removeFormer(): Promise<void> {
+    this.#anew.clear();
+  }
+
   async shortFiles(): Promise<readonly HistoryPoint[]> {
     return [];
   }
@@ -147,7 +198,9 @@ export class MemoryHistory implements HistoryLog {
     const items = this.#medium.items.slice(this.#medium.indexOf(from));
     for (const item of items) {
       const { kind, payload, place, end } = item;
-      yield { kind, payload, place, end, isBroken: !isSound(item) };
+      const isBroken = !isSound(item);
+      const digest = isBroken ? item.digest : undefined;
+      yield { kind, payload, place, end, isBroken, digest };
     }
   }
 

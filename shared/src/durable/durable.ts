@@ -253,6 +253,14 @@ export async function place(
   return inSteps(placing(port, temporary, path, createOnly));
 }
 
+/** The same of a file that is durable under another name in the same folder; durable itself. */
+export function placeDurably(port: FilePort, from: RawPath, path: RawPath): Promise<void> {
+  return withFileErrors('rename', path, async () => {
+    await place(port, from, path, false);
+    await port.syncDirectory(parentOf(path));
+  });
+}
+
 /** Removes a file for good (D2). A name that is not there is fine. */
 export function removeDurably(port: FilePort, path: RawPath): Promise<void> {
   return withFileErrors('remove', path, async () => {

@@ -14,9 +14,56 @@ import type { FileFormat, RecordFolder } from './format.ts';
 
 const DIGITS = 8;
 
-/** The name of file `number`. */
-export function recordFileName(format: FileFormat<string>, number: number): string {
-  return `${String(number).padStart(DIGITS, '0')}${format.suffix}`;
+/** The name of file `number`; one that was written anew has its generation behind the number. */
+export function recordFileName(
+  format: FileFormat<string>,
+  number: number,
+  generation = 0,
+): string {
+  const behind = generation === 0 ? '' : `-${generation}`;
+  return `${String(number).padStart(DIGITS, '0')}${behind}${format.suffix}`;
+}
+
+/** The files of one kind in a folder. */
+export interface RecordFiles {
+  /** By number, ascending: the sizes of those in force. */
+  readonly sizes: Map<number, number>;
+  /** The generations of those that were written anew. */
+  readonly generations: Map<number, number>;
+  /** Names of files that another generation has taken the place of. */
+  readonly superseded: readonly string[];
+}
+
+/** What a folder has of one kind of files. Names that are not of this kind are left alone. */
+export async function listGenerations(
+  port: FilePort,
+  dir: string,
+  format: FileFormat<string>,
+): Promise<RecordFiles> {
+  const found: { number: number; generation: number; name: string; size: number }[] = [];
+  await withFileErrors('list', dir, async () => {
+    for await (const entry of port.list(dir)) {
+      const name = entry.name.toString('latin1');
+      const parts = /^(\d{8,15})(?:-([1-9]\d{0,8}))?\./.exec(name);
+      const [number, generation] = [Number(parts?.[1] ?? Number.NaN), Number(parts?.[2] ?? 0)];
+      if (generation > 0 && format.hasGenerations !== true) continue;
+      if (name === recordFileName(format, number, generation)) {
+        const size = Number((await port.stat(join(dir, name))).size);
+        found.push({ number, generation, name, size });
+      }
+    }
+  });
+  found.sort((left, right) => left.number - right.number || left.generation - right.generation);
+  const [sizes, generations] = [new Map<number, number>(), new Map<number, number>()];
+  const superseded: string[] = [];
+  for (const [at, { number, generation, name, size }] of found.entries()) {
+    if (found[at + 1]?.number === number) superseded.push(name);
+    else {
+      sizes.set(number, size);
+      if (generation > 0) generations.set(number, generation);
+    }
+  }
+  return { sizes, generations, superseded };
 }
 
 /**
@@ -28,17 +75,7 @@ export async function listRecordFiles(
   dir: string,
   format: FileFormat<string>,
 ): Promise<Map<number, number>> {
-  const found: [number, number][] = [];
-  await withFileErrors('list', dir, async () => {
-    for await (const entry of port.list(dir)) {
-      const name = entry.name.toString('latin1');
-      const number = Number(/^(\d{8,15})\./.exec(name)?.[1] ?? Number.NaN);
-      if (name === recordFileName(format, number))
-        found.push([number, Number((await port.stat(join(dir, name))).size)]);
-    }
-  });
-  found.sort((left, right) => left[0] - right[0]);
-  return new Map(found);
+  return (await listGenerations(port, dir, format)).sizes;
 }
 
 /**
@@ -48,9 +85,10 @@ export async function listRecordFiles(
 export async function identityOf(
   { port, dir, format, owner, salt }: RecordFolder<string>,
   sizes: ReadonlyMap<number, number>,
+  generations: ReadonlyMap<number, number> = new Map(),
 ): Promise<LogIdentity | undefined> {
   for (const number of sizes.keys()) {
-    const path = join(dir, recordFileName(format, number));
+    const path = join(dir, recordFileName(format, number, generations.get(number)));
     const bytes = await withFileErrors('read', path, async () => {
       const file = await port.open(path, 'read');
       try {

@@ -40,6 +40,11 @@ export interface FileFormat<K extends string> {
    * durable: where records do not build on each other. Else they go with the torn tail.
    */
   readonly keepsUnsynced?: boolean;
+  /**
+   * Whether closed files may be written anew: behind the number of such a file stands its
+   * generation, and the highest of a number is in force.
+   */
+  readonly hasGenerations?: boolean;
   /** The room's own error, with its code and way out, for what `says` tells. */
   error(fault: RecordFault, says: string): Error;
 }

@@ -9,7 +9,7 @@ import {
   RECORD_HEADER_BYTES,
   RecordCodec,
 } from './codec.ts';
-import { identityOf, judgeFileHeader, listRecordFiles, recordFileName } from './folder.ts';
+import { identityOf, judgeFileHeader, listGenerations, recordFileName } from './folder.ts';
 import type { FileFormat, Position, RecordFolder, RecordHeader, RecordSource } from './format.ts';
 import { ReadWindow } from './read-window.ts';
 import { type ScannedRecord, type ScanOptions, scanRecords } from './scan.ts';
@@ -45,6 +45,8 @@ export class RecordReader<K extends string> {
   protected readonly port: FilePort;
   /** Sizes by number, ascending; the last is the one that grows. */
   protected readonly sizes: Map<number, number>;
+  /** Of files that were written anew: which of them is in force. */
+  readonly #generations: Map<number, number>;
   #identity: LogIdentity | undefined;
   readonly #codecs = new Map<
     number,
@@ -54,13 +56,17 @@ export class RecordReader<K extends string> {
   readonly #owner: Uint8Array | undefined;
   /** Least recently used first. */
   readonly #handles = new Map<number, Handle>();
+  /** Those of files that were written anew since; closed with the next read. */
+  #retired: Handle[] = [];
   #ahead: { readonly file: number; readonly window: ReadWindow } | undefined;
 
   protected constructor(
     { port, dir, format, owner, handles = HANDLES }: RecordFolder<K>,
     sizes: Map<number, number>,
     identity: LogIdentity | undefined,
+    generations: Map<number, number> = new Map(),
   ) {
+    this.#generations = generations;
     this.port = port;
     this.dir = dir;
     this.format = format;
@@ -72,8 +78,10 @@ export class RecordReader<K extends string> {
 
   /** Lists what is there; writes nothing. */
   static async open<K extends string>(folder: RecordFolder<K>): Promise<RecordReader<K>> {
-    const sizes = await listRecordFiles(folder.port, folder.dir, folder.format);
-    return new RecordReader(folder, sizes, await identityOf(folder, sizes));
+    const { port, dir, format } = folder;
+    const { sizes, generations } = await listGenerations(port, dir, format);
+    const identity = await identityOf(folder, sizes, generations);
+    return new RecordReader(folder, sizes, identity, generations);
   }
 
   /** Whose files these are, and their salt; undefined while no file says it. */
@@ -104,7 +112,31 @@ export class RecordReader<K extends string> {
   }
 
   path(number: number): string {
-    return join(this.dir, recordFileName(this.format, number));
+    return this.pathOf(number, this.generationOf(number));
+  }
+
+  /** Where a generation of a file is, or would be. */
+  pathOf(number: number, generation: number): string {
+    return join(this.dir, recordFileName(this.format, number, generation));
+  }
+
+  /** How often the file in force was written anew. */
+  generationOf(number: number): number {
+    return this.#generations.get(number) ?? 0;
+  }
+
+  /**
+   * From now on a file is the one of this generation, which is there. Who reads the former one goes
+   * on until it is at its end.
+   */
+  adopt(number: number, generation: number, size: number): void {
+    this.#generations.set(number, generation);
+    this.sizes.set(number, size);
+    this.#codecs.delete(number);
+    this.changed(number);
+    const handle = this.#handles.get(number);
+    this.#handles.delete(number);
+    if (handle?.uses === 0) this.#retired.push(handle);
   }
 
   /**
@@ -147,8 +179,7 @@ export class RecordReader<K extends string> {
         readFully(await handle.file, offset, available),
       );
     } finally {
-      handle.uses -= 1;
-      await this.#release();
+      await this.#letGo(number, handle);
     }
   }
 
@@ -196,6 +227,23 @@ export class RecordReader<K extends string> {
     options: ScanOptions<K> = {},
   ): AsyncGenerator<LogItem<K>, void, void> {
     const size = this.sizes.get(number) ?? 0;
+    const isHeld = this.format.hasGenerations === true && size > 0;
+    const held = isHeld
+      ? await withFileErrors('read', this.path(number), () => this.#acquire(number))
+      : undefined;
+    try {
+      yield* this.#scan(number, size, held, options);
+    } finally {
+      if (held !== undefined) await this.#letGo(number, held);
+    }
+  }
+
+  async *#scan(
+    number: number,
+    size: number,
+    held: Handle | undefined,
+    options: ScanOptions<K>,
+  ): AsyncGenerator<LogItem<K>, void, void> {
     const isNewest = number === this.lastNumber;
     const { from = 0, durableTo = 0 } = options;
     const damage = { type: 'damage', file: number, offset: 0, header: undefined } as const;
@@ -207,7 +255,7 @@ export class RecordReader<K extends string> {
     if (!isSound && from <= FILE_HEADER_BYTES)
       yield { ...damage, end: FILE_HEADER_BYTES, isTorn: false };
     const tail = isNewest ? { durableTo } : { durableTo: undefined };
-    for await (const item of scanRecords(this.#source(number, size), codec, {
+    for await (const item of scanRecords(this.#source(number, size, held), codec, {
       ...options,
       ...tail,
     }))
@@ -215,6 +263,7 @@ export class RecordReader<K extends string> {
   }
 
   async close(): Promise<void> {
+    for (const { file } of this.#retired.splice(0)) await (await file).close();
     for (const number of [...this.#handles.keys()]) await this.#closeHandle(number);
   }
 
@@ -238,11 +287,16 @@ export class RecordReader<K extends string> {
     return codec;
   }
 
-  #source(number: number, size: number): RecordSource {
-    return {
-      ...{ path: this.path(number), number, size },
-      read: (position, length) => this.readBytes(number, position, length),
-    };
+  /** `held`: the file as it was opened for this, whatever takes its place meanwhile. */
+  #source(number: number, size: number, held: Handle | undefined): RecordSource {
+    const path = this.path(number);
+    const read = (position: number, length: number): Promise<Buffer> =>
+      held === undefined
+        ? this.readBytes(number, position, length)
+        : withFileErrors('read', path, async () =>
+            readFully(await held.file, position, Math.max(0, Math.min(length, size - position))),
+          );
+    return { path, number, size, read };
   }
 
   /**
@@ -314,7 +368,15 @@ export class RecordReader<K extends string> {
     return handle;
   }
 
+  /** One use less of a handle; where its file was written anew meanwhile, it is closed then. */
+  async #letGo(number: number, handle: Handle): Promise<void> {
+    handle.uses -= 1;
+    if (handle.uses === 0 && this.#handles.get(number) !== handle) this.#retired.push(handle);
+    await this.#release();
+  }
+
   async #release(): Promise<void> {
+    for (const { file } of this.#retired.splice(0)) await (await file).close();
     for (const [number, handle] of [...this.#handles]) {
       if (this.#handles.size <= this.#most) return;
       if (handle.uses === 0) await this.#closeHandle(number);

@@ -10,7 +10,7 @@ import {
   RECORD_HEADER_BYTES,
   type RecordCodec,
 } from './codec.ts';
-import { identityOf, listRecordFiles } from './folder.ts';
+import { identityOf, listGenerations } from './folder.ts';
 import type { NewRecord, Position, RecordFolder } from './format.ts';
 import { type LogItem, RecordReader } from './reader.ts';
 
@@ -70,8 +70,9 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     options: RecordLogOptions<K>,
     sizes: Map<number, number>,
     identity: LogIdentity | undefined,
+    generations: Map<number, number>,
   ) {
-    super(options, sizes, identity);
+    super(options, sizes, identity, generations);
     this.#options = options;
     for (const size of sizes.values()) this.#bytes += size;
     const used = options.usedNumbers ?? 0;
@@ -83,8 +84,10 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     options: RecordLogOptions<K>,
   ): Promise<RecordLog<K>> {
     await ensureDirectory(options.port, options.dir);
-    const sizes = await listRecordFiles(options.port, options.dir, options.format);
-    return new RecordLog(options, sizes, await identityOf(options, sizes));
+    const { port, dir, format } = options;
+    const { sizes, generations } = await listGenerations(port, dir, format);
+    const identity = await identityOf(options, sizes, generations);
+    return new RecordLog(options, sizes, identity, generations);
   }
 
   /** Bytes of all files from this number on. */
@@ -297,6 +300,11 @@ export class RecordLog<K extends string> extends RecordReader<K> {
   /** Makes the file that the next record goes into, durably, where it is not there yet. */
   async begin(): Promise<void> {
     if (await this.isUnborn(this.activeNumber)) await this.#openNewest(this.activeNumber);
+  }
+
+  override adopt(number: number, generation: number, size: number): void {
+    this.#resize(number, size);
+    super.adopt(number, generation, size);
   }
 
   /** Removes a file that is not the newest, for good. */

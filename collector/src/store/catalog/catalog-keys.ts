@@ -29,6 +29,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | key | value |
  * | --- | --- |
  * | `C` | how much of the history is in the catalog: file u32, offset u32 |
+ * | `Y` file u32 | how often that file of the history was written anew: u32; no row where never |
  * | `P` pack u32 | how many bytes of that pack are: u64 |
  * | `S` | sums over the history: `Sums` |
  * | `T` | sums over the packs: `ItemSums` |
@@ -158,6 +159,7 @@ const letter = (text: string): RowWriter => new RowWriter().fixed(Buffer.from(te
 
 export const keys = {
   checkpoint: letter('C').finish(),
+  historyFile: (file: number) => letter('Y').u32(file).finish(),
   pack: (pack: number) => letter('P').u32(pack).finish(),
   packLive: (pack: number) => letter('W').u32(pack).finish(),
   sums: letter('S').finish(),
@@ -295,6 +297,7 @@ export const ranges = {
   runs: under(letter('X').u32(0).finish()),
   expired: (run: number) => under(letter('X').u32(run).finish()),
   expiredIn: (run: number, history: number) => under(letter('X').u32(run).u32(history).finish()),
+  historyFiles: under(Buffer.from('Y')),
   packs: under(Buffer.from('P')),
   packLive: under(Buffer.from('W')),
   /** Everything that follows from history and packs. */
@@ -349,6 +352,7 @@ export const readKey = {
   chainOf: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(17, 33))),
   noteChain: (key: Uint8Array): ChainId => asChainId(new Uint8Array(key.subarray(18, 34))),
   pack: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
+  historyFile: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
   number: (key: Uint8Array): number => new RowReader(key.subarray(1)).u64(),
   epoch: (key: Uint8Array): number => new RowReader(key.subarray(1)).u32(),
 };

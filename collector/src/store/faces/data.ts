@@ -1,6 +1,7 @@
 import { Serial } from '@aliquot/shared/serial';
 import { spaceOf } from '../vault/pack-space.ts';
 import { newCounts, rewritePacks } from '../vault/rewrite.ts';
+import { newHistoryCounts, thinHistory } from '../vault/thin-history.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultData } from '../vault-collection.ts';
 
@@ -15,9 +16,13 @@ export function dataOf(parts: VaultParts): VaultData {
     rewrite: (options = {}) =>
       rewriting.run(async () => {
         const counts = newCounts();
-        const report = await reserve.withRoom(() => rewritePacks(parts, options, counts));
+        const packs = await reserve.withRoom(() => rewritePacks(parts, options, counts));
+        const { budgetBytes = Number.POSITIVE_INFINITY } = options;
+        const left = { ...options, budgetBytes: budgetBytes - packs.copiedBytes };
+        const done = newHistoryCounts();
+        const history = await reserve.withRoom(() => thinHistory(parts, left, done));
         await reserve.restore();
-        return report;
+        return { ...packs, history, isDone: packs.isDone && history.isDone };
       }),
 
     withRoom: (work) => reserve.withRoom(work),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { exists } from '@aliquot/shared/durable/durable';
 import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
+import { leftGenerations } from '@aliquot/shared/records/generation';
 import { LogTimes } from '@aliquot/shared/log/log-times';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
@@ -12,18 +13,25 @@ import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
 import { DiskHistory } from '../history/disk-history.ts';
-import { compareHistory, type HistoryPoint, historyStart } from '../history/history-log.ts';
+import { historyFormat } from '../history/history-format.ts';
+import {
+  compareHistory,
+  type DurablePoint,
+  type HistoryLog,
+  historyStart,
+} from '../history/history-log.ts';
 import { checkPacks, type DamagedRow } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
 import { followsCorrections } from '../vault/apply-clock.ts';
 import { lostPacks, takeInPack } from '../vault/catch-up.ts';
 import { VaultCore } from '../vault/core.ts';
-import { knownHistory, knownPacks } from '../vault/core-load.ts';
+import { durablePoint, knownHistory, knownPacks } from '../vault/core-load.ts';
 import { readMark, removeMark } from '../vault/durable-mark.ts';
 import { Endings } from '../vault/endings.ts';
 import { HoldBook } from '../vault/hold-book.ts';
 import { diskMedia, PACKS_BACK, type VaultMedia } from '../vault/media.ts';
 import { openCore, reliesOnPacks } from '../vault/open-core.ts';
+import { followFiles } from '../vault/history-files.ts';
 import { replayInto } from '../vault/replay.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import type { CheckOptions } from './check-options.ts';
@@ -44,7 +52,7 @@ export interface VaultCheckOptions extends CheckOptions {
 
 /** How far history and packs are known to have been durable. */
 interface Known {
-  readonly history: HistoryPoint;
+  readonly history: DurablePoint;
   readonly packs: ReadonlyMap<number, number>;
 }
 
@@ -124,12 +132,12 @@ export class VaultCheck {
   async #known(): Promise<Known> {
     const mark = await readMark(this.#options.files, this.#dir);
     const packs = new Map<number, number>();
-    let history = mark?.history ?? historyStart;
+    let history: DurablePoint = mark?.history ?? historyStart;
     const catalog = await this.#catalogToAsk();
     try {
       if (catalog !== undefined) {
         for (const [pack, bytes] of await knownPacks(catalog)) packs.set(pack, bytes);
-        const point = await knownHistory(catalog);
+        const point = await durablePoint(catalog);
         if (compareHistory(point, history) > 0) history = point;
       }
     } finally {
@@ -212,6 +220,7 @@ export class VaultCheck {
       opened.push(packs);
       const catalog = await openCatalog(this.#options.files, scratch, vaultId);
       opened.push(catalog);
+      await followFiles(history, catalog);
       const core = await VaultCore.inspect(history, packs, catalog);
       return await this.#judge(core, damaged, { endLost, empty: end.file === 0 });
     } catch (error) {
@@ -242,6 +251,7 @@ export class VaultCheck {
     let differences: readonly string[] = [];
     try {
       if (real !== undefined && real !== 'broken') {
+        await this.#tellHalfRewritten(core.history, real);
         const [until, known] = [await knownHistory(real), await knownPacks(real)];
         core.registry.times = new LogTimes(await correctionsIn(real, ranges.followed));
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
@@ -307,6 +317,26 @@ export class VaultCheck {
     }
     for (const { id } of damaged)
       if (!(await hasOther(core, id, damaged))) core.items.setDamaged(id);
+  }
+
+  /** A file of the history that is written anew: places that wait for the next start are no fault. */
+  async #tellHalfRewritten(history: HistoryLog, real: CatalogStore): Promise<void> {
+    const dir = join(this.#dir, 'history');
+    const left = await leftGenerations(this.#options.files, dir, historyFormat);
+    const isBehind = await followFiles(history, real).catch((error: unknown) => {
+      // What the comparison tells.
+      if (!(error instanceof StoreError) || error.code !== 'STORE_CATALOG') throw error;
+      return false;
+    });
+    const [name] = left;
+    if (!isBehind && name === undefined) return;
+    this.#tell({
+      code: 'history-half-rewritten',
+      severity: 'info',
+      what: 'the history was being written anew, with less, when its collector was stopped',
+      where: name === undefined ? dir : join(dir, name),
+      remedy: 'nothing is lost: the next start ends it, and so does aliquot fsck --repair',
+    });
   }
 
   #tellDifferences(differences: readonly string[]): void {

@@ -10,14 +10,15 @@ import {
   type RecordChecks,
 } from '../check-records.ts';
 import type { Finding } from '../fsck-finding.ts';
+import { stillTrue } from './disk-history.ts';
 import { decodeFileEnd, type HistoryFileKind, historyFormat } from './history-format.ts';
-import { type HistoryPoint, historyStart } from './history-log.ts';
+import { type DurablePoint, type HistoryPoint, historyStart } from './history-log.ts';
 import { mendedPayload } from './history-scan.ts';
 
 export interface HistoryChecks extends RecordChecks {
   readonly vaultId: VaultId;
   /** What is known to have been on stable storage, from the catalog's checkpoint. */
-  readonly durable?: HistoryPoint | undefined;
+  readonly durable?: DurablePoint | undefined;
 }
 
 export interface HistoryReport {
@@ -55,7 +56,7 @@ class HistoryCheck {
   constructor(reader: RecordReader<HistoryFileKind>, checks: HistoryChecks) {
     this.#reader = reader;
     this.#checks = checks;
-    this.#durable = checks.durable ?? historyStart;
+    this.#durable = stillTrue(reader, checks.durable);
   }
 
   async run(): Promise<HistoryReport> {

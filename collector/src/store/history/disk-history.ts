@@ -1,8 +1,16 @@
+import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
+import { removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
+import type { NewRecord } from '@aliquot/shared/records/format';
+import {
+  leftGenerations,
+  placeGeneration,
+  writeGeneration,
+} from '@aliquot/shared/records/generation';
 import { type ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { isDamaged, StoreError } from '../errors.ts';
@@ -15,7 +23,9 @@ import {
   historyFormat,
 } from './history-format.ts';
 import {
+  type DurablePoint,
   type HistoryBatch,
+  type HistoryFile,
   type HistoryItem,
   type HistoryLog,
   type HistoryOpening,
@@ -23,6 +33,7 @@ import {
   type HistoryPoint,
   type HistoryRecord,
   historyStart,
+  type NewHistoryFile,
 } from './history-log.ts';
 import {
   brokenHistory,
@@ -55,6 +66,8 @@ export class DiskHistory implements HistoryLog {
   readonly #reader: RecordReader<HistoryFileKind>;
   /** `undefined` where the history is only looked at. */
   readonly #log: RecordLog<HistoryFileKind> | undefined;
+  readonly #ports: Pick<DiskHistoryPorts, 'files' | 'random'> | undefined;
+  replaced = 0;
   #inspectedEnd: HistoryPoint = historyStart;
   #filling: Filling | undefined;
   #isClosed = false;
@@ -64,9 +77,11 @@ export class DiskHistory implements HistoryLog {
   private constructor(
     reader: RecordReader<HistoryFileKind>,
     log: RecordLog<HistoryFileKind> | undefined,
+    ports?: Pick<DiskHistoryPorts, 'files' | 'random'>,
   ) {
     this.#reader = reader;
     this.#log = log;
+    this.#ports = ports;
   }
 
   /**
@@ -78,7 +93,7 @@ export class DiskHistory implements HistoryLog {
     dir: string,
     vaultId: VaultId,
     { files, random, fileBytes = HISTORY_FILE_BYTES }: DiskHistoryPorts,
-    { durable = historyStart, discard = false }: HistoryOpening = {},
+    opening: HistoryOpening = {},
   ): Promise<DiskHistory> {
     let history: DiskHistory | undefined;
     const log = await RecordLog.open<HistoryFileKind>({
@@ -86,7 +101,9 @@ export class DiskHistory implements HistoryLog {
       ...{ random, targetBytes: fileBytes },
       closing: (file) => (history === undefined ? [] : history.#ending(file)),
     });
-    history = new DiskHistory(log, log);
+    history = new DiskHistory(log, log, { files, random });
+    const { discard = false } = opening;
+    const durable = discard ? (opening.durable ?? historyStart) : stillTrue(log, opening.durable);
     try {
       await checkOwners(log);
       checkSequence(log, durable);
@@ -180,6 +197,55 @@ export class DiskHistory implements HistoryLog {
     return true;
   }
 
+  files(): readonly HistoryFile[] {
+    return this.#reader.files().map(({ number: file, size: bytes }) => {
+      return { file, generation: this.#reader.generationOf(file), bytes };
+    });
+  }
+
+  async writeAnew(
+    file: number,
+    records: AsyncIterable<HistoryRecord>,
+  ): Promise<NewHistoryFile> {
+    const log = this.#writable();
+    if (file >= log.end().file) throw new TypeError('a file that grows is not written anew');
+    const lengths: number[] = [];
+    async function* ended(): AsyncGenerator<NewRecord<HistoryFileKind>, void, void> {
+      for await (const record of records) {
+        lengths.push(record.payload.length);
+        yield record;
+      }
+      yield { kind: 'end', payload: encodeFileEnd(lengths.length) };
+    }
+    const ports = this.#disk();
+    const { generation, size, offsets } = await writing(log, () =>
+      writeGeneration(log, file, ended(), ports),
+    );
+    const places = lengths.map((length, at) => ({ file, offset: offsets[at] ?? 0, length }));
+    return { file, generation, bytes: size, places };
+  }
+
+  async putInForce({ file, generation, bytes }: NewHistoryFile, follow: () => void): Promise<void> {
+    const log = this.#writable();
+    const ports = this.#disk();
+    await writing(log, () => placeGeneration(log, { number: file, generation }, ports));
+    log.adopt(file, generation, bytes);
+    this.replaced += 1;
+    follow();
+  }
+
+  async removeFormer(): Promise<void> {
+    const log = this.#writable();
+    const { port } = this.#disk();
+    for (const name of await leftGenerations(port, log.dir, historyFormat))
+      await writing(log, () => removeDurably(port, join(log.dir, name)));
+  }
+
+  #disk(): { readonly port: FilePort; readonly random: Random } {
+    if (this.#ports === undefined) throw new TypeError('an inspected history is not written to');
+    return { port: this.#ports.files, random: this.#ports.random };
+  }
+
   async shortFiles(): Promise<readonly HistoryPoint[]> {
     this.#checkOpen();
     const short: HistoryPoint[] = [];
@@ -260,6 +326,15 @@ export class DiskHistory implements HistoryLog {
   #checkOpen(): void {
     if (this.#isClosed) throw new StoreError('STORE_CLOSED', 'this history is closed');
   }
+}
+
+/** What is known to have been durable; of a file that was written anew since, that it was there. */
+export function stillTrue(
+  files: Pick<RecordReader<HistoryFileKind>, 'generationOf'>,
+  durable: DurablePoint = historyStart,
+): HistoryPoint {
+  const isSame = (durable.generation ?? 0) === files.generationOf(durable.file);
+  return { file: durable.file, offset: isSame ? durable.offset : 0 };
 }
 
 function nameOf({ file, offset }: HistoryPoint): string {

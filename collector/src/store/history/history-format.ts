@@ -19,6 +19,7 @@ export const historyFormat: FileFormat<HistoryFileKind> = {
   name: 'history file',
   magic: 'ALQHIST',
   suffix: '.history',
+  hasGenerations: true,
   kinds: {
     uploads: { code: 1, maxBytes: 4096 * 32 + 256 },
     commit: { code: 2, maxBytes: MAX_RECORD_BYTES },

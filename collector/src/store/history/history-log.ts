@@ -15,6 +15,8 @@ export type HistoryKind =
 export interface HistoryRecord {
   readonly kind: HistoryKind;
   readonly payload: Uint8Array;
+  /** SHA-256 of what the payload was, where it has rotted since; else of what it is. */
+  readonly digest?: Uint8Array | undefined;
 }
 
 /** A point between two records: files are numbered from 1, offsets count within a file. */
@@ -57,13 +59,32 @@ export interface HistoryCapabilities {
   readonly heldBytes: number;
 }
 
+/** A file of the history. */
+export interface HistoryFile {
+  readonly file: number;
+  /** How often it was written anew. */
+  readonly generation: number;
+  readonly bytes: number;
+}
+
+/** A point in a file of which it is known how often that was written anew by then. */
+export interface DurablePoint extends HistoryPoint {
+  readonly generation?: number | undefined;
+}
+
+/** A closed file that was written anew beside the one in force. */
+export interface NewHistoryFile extends HistoryFile {
+  /** Where its records stand, in their order. */
+  readonly places: readonly HistoryPlace[];
+}
+
 /** How a history is opened. */
 export interface HistoryOpening {
   /**
    * What is known to have been on stable storage. What is broken or missing before it is damage,
-   * never a torn tail, and stops the opening.
+   * never a torn tail, and stops the opening. Of a file that was written anew since it says nothing.
    */
-  readonly durable?: HistoryPoint;
+  readonly durable?: DurablePoint;
   /** After a failed write or sync: whatever stands behind `durable` is dropped. */
   readonly discard?: boolean;
 }
@@ -128,6 +149,27 @@ export interface HistoryLog {
    * been this one.
    */
   mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean>;
+
+  /** The files in force, by their numbers; all but the last are closed. */
+  files(): readonly HistoryFile[];
+
+  /** How often files were put in force: a place that was known before holds no more behind it. */
+  readonly replaced: number;
+
+  /**
+   * Writes a closed file anew beside the one in force, durably, and reads each record back.
+   * Nothing changes by it. Errors: `STORE_NO_SPACE` and `STORE_FAILED` leave nothing behind.
+   */
+  writeAnew(file: number, records: AsyncIterable<HistoryRecord>): Promise<NewHistoryFile>;
+
+  /**
+   * Puts it in force, durably, and calls `follow` at that very moment, which may not fail: from
+   * then on its places hold. Who is reading the former one goes on to its end.
+   */
+  putInForce(anew: NewHistoryFile, follow: () => void): Promise<void>;
+
+  /** Removes files that are not in force, durably. */
+  removeFormer(): Promise<void>;
 
   /** Where files end that have lost their end, though others follow them: by their last bytes. */
   shortFiles(): Promise<readonly HistoryPoint[]>;

@@ -126,7 +126,8 @@ export async function* replayFiles(
           ? { payload: item.payload, isBroken: false }
           : await mendedPayload(files, place, header);
       const { payload, isBroken } = found;
-      if (header.kind !== 'end') yield { kind: header.kind, payload, place, end, isBroken };
+      const digest = isBroken ? header.digest : undefined;
+      if (header.kind !== 'end') yield { kind: header.kind, payload, place, end, isBroken, digest };
       else isEnded = isBroken || decodeFileEnd(payload) !== undefined;
     }
     if (!isLast && !isEnded)

@@ -29,6 +29,7 @@ import { read } from '../catalog/row-codec.ts';
 import { isDamaged, passedOver, StoreError } from '../errors.ts';
 import {
   compareHistory,
+  type DurablePoint,
   type HistoryLog,
   type HistoryOpening,
   type HistoryPoint,
@@ -92,7 +93,7 @@ export async function openingsOf(
   const durable = await knownPacks(catalog);
   for (const { pack, syncedBytes } of mark?.packs ?? [])
     durable.set(pack, Math.max(syncedBytes, durable.get(pack) ?? 0));
-  const points = [await knownHistory(catalog), mark?.history ?? historyStart];
+  const points: DurablePoint[] = [await durablePoint(catalog), mark?.history ?? historyStart];
   return {
     history: { durable: points.reduce((a, b) => (compareHistory(a, b) < 0 ? b : a)) },
     packs: { durable: [...durable].map(([pack, syncedBytes]) => ({ pack, syncedBytes })) },
@@ -103,6 +104,13 @@ export async function openingsOf(
 export async function knownHistory(catalog: CatalogStore): Promise<HistoryPoint> {
   const row = await catalog.get(keys.checkpoint);
   return row === undefined ? historyStart : read.point(row);
+}
+
+/** The same, with the generation of its file. */
+export async function durablePoint(catalog: CatalogStore): Promise<DurablePoint> {
+  const point = await knownHistory(catalog);
+  const row = await catalog.get(keys.historyFile(point.file));
+  return { ...point, generation: row === undefined ? 0 : read.u32(row) };
 }
 
 /** How many bytes of each pack the catalog knows. */
@@ -152,14 +160,23 @@ export async function leafRecord(
   catalog: CatalogStore,
   leafIndex: number,
 ): Promise<{ type: 'commit' | 'event'; payload: Uint8Array }> {
-  const row = await catalog.get(keys.leaf(leafIndex));
-  if (row === undefined)
-    throw new StoreError(
-      'STORE_CATALOG',
-      `leaf ${leafIndex} is not in the catalog; run aliquot fsck --repair`,
-    );
-  const { type, place } = read.leaf(row);
-  return { type, payload: (await history.read(place)).payload };
+  for (;;) {
+    const { replaced } = history;
+    const row = await catalog.get(keys.leaf(leafIndex));
+    if (row === undefined)
+      throw new StoreError(
+        'STORE_CATALOG',
+        `leaf ${leafIndex} is not in the catalog; run aliquot fsck --repair`,
+      );
+    const { type, place } = read.leaf(row);
+    const found = await history.read(place).catch((error: unknown) => {
+      if (history.replaced === replaced) throw error;
+      return undefined;
+    });
+    // A file was written anew meanwhile: the place may have been one of the former.
+    if (found !== undefined && history.replaced === replaced)
+      return { type, payload: found.payload };
+  }
 }
 
 /**

@@ -120,9 +120,11 @@ export class VaultCore {
     await this.catalog.flush();
     const { synced } = this.history;
     this.#written = { history: synced, packBytes: this.packs.bytes };
+    const files = this.history.files();
+    const generation = files.find(({ file }) => file === synced.file)?.generation ?? 0;
     const growing = extents.filter(({ closed }) => !closed);
     const mark = {
-      history: { file: synced.file, offset: synced.offset },
+      history: { file: synced.file, offset: synced.offset, generation },
       packs: growing.map(({ pack, syncedBytes }) => ({ pack, syncedBytes })),
     };
     const text = JSON.stringify(mark);

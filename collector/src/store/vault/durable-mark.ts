@@ -6,7 +6,7 @@ import { FileError } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import { jsonOf } from '@aliquot/shared/json';
 import { z } from 'zod';
-import type { HistoryPoint } from '../history/history-log.ts';
+import type { DurablePoint } from '../history/history-log.ts';
 import type { PackExtent } from '../packs/pack-store.ts';
 
 const FILE = 'durable.json';
@@ -16,7 +16,7 @@ const markBody = z.strictObject({
   version: z.literal(1),
   /** The vault's folder: the mark of another vault says nothing about this one. */
   vault: z.string(),
-  history: z.strictObject({ file: whole, offset: whole }),
+  history: z.strictObject({ file: whole, offset: whole, generation: whole }),
   packs: z.array(z.strictObject({ pack: whole, syncedBytes: whole })).max(256),
 });
 /** A wrong digit would say that more was durable than there is. */
@@ -24,7 +24,7 @@ const markFile = z.strictObject({ mark: markBody, sha256: z.string() });
 
 /** How far history and packs are known to have been durable. */
 export interface DurableMark {
-  readonly history: HistoryPoint;
+  readonly history: DurablePoint;
   /** Of those that grow: a closed one says itself where it ends. */
   readonly packs: readonly Pick<PackExtent, 'pack' | 'syncedBytes'>[];
 }
@@ -58,7 +58,9 @@ export async function writeMark(
   { history, packs }: DurableMark,
 ): Promise<void> {
   try {
-    const mark = markBody.parse({ version: 1, vault: basename(dir), history, packs });
+    const { file, offset, generation = 0 } = history;
+    const point = { file, offset, generation };
+    const mark = markBody.parse({ version: 1, vault: basename(dir), history: point, packs });
     const text = `${JSON.stringify({ mark, sha256: sumOf(mark) })}\n`;
     await writeFileDurably(files, join(dir, FILE), Buffer.from(text), { mode: 0o600 });
   } catch (error) {

@@ -7,6 +7,7 @@ import { catchUp } from './catch-up.ts';
 import { VaultCore } from './core.ts';
 import { emptied, isUnfitCatalog, load, openingsOf, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
+import { followFiles } from './history-files.ts';
 import type { VaultMedia } from './media.ts';
 
 /** How a core is opened. */
@@ -53,14 +54,20 @@ async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultC
     opened.push(history);
     const packs = await media.openPacks(discard, await reliesOnPacks(discard, history));
     opened.push(packs);
+    const loaded = async (): Promise<Parts> => {
+      if (await followFiles(history, catalog)) await catalog.flush();
+      return load({ history, packs, catalog });
+    };
     let parts: Parts;
     try {
-      parts = await load({ history, packs, catalog });
+      parts = await loaded();
     } catch (error) {
       if (!isUnfitCatalog(error)) throw error;
       catalog = await emptied(catalog, media);
-      parts = await load({ history, packs, catalog });
+      parts = await loaded();
     }
+    // The places of the catalog are durable: nobody needs the former files any more.
+    await history.removeFormer();
     const over = (all: Parts) =>
       VaultCore.over(all, { writeMark: (mark) => media.writeMark(mark) });
     let core = over(parts);
@@ -71,7 +78,7 @@ async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultC
     while (!followsCorrections(core.registry)) {
       followCorrections(catalog, core.registry);
       catalog = await emptied(catalog, media);
-      core = over(await load({ history, packs, catalog }));
+      core = over(await loaded());
       isAnew = true;
       await catchUp(core, media, opening.onUnfit);
     }

@@ -20,6 +20,9 @@ const SLABS_AT_ONCE = 1024;
 /** Packs that are removed with one writing of the catalog. */
 const MOST_GROUPED = 16;
 
+/** What rewriting of packs came to. */
+type PackReport = Omit<RewriteReport, 'history'>;
+
 interface Counts {
   removedPacks: number;
   freedBytes: number;
@@ -35,7 +38,7 @@ export async function rewritePacks(
   { keeper, hasher, pace }: VaultParts,
   options: RewriteOptions,
   counts: Counts,
-): Promise<RewriteReport> {
+): Promise<PackReport> {
   const { budgetBytes = Number.POSITIVE_INFINITY, bytesPerSecond } = options;
   const isStopped = options.isStopped ?? (() => false);
   const core = await keeper.ready();
@@ -90,7 +93,7 @@ export function newCounts(): Counts {
   };
 }
 
-function reportOf({ seen: _, ...counts }: Counts, isDone: boolean): RewriteReport {
+function reportOf({ seen: _, ...counts }: Counts, isDone: boolean): PackReport {
   return { ...counts, isDone };
 }
 

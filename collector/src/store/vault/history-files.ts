@@ -1,0 +1,111 @@
+import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { noSums } from '../catalog/catalog-rows.ts';
+import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
+import { read, values } from '../catalog/row-codec.ts';
+import { StoreError } from '../errors.ts';
+import type {
+  HistoryKind,
+  HistoryLog,
+  HistoryPlace,
+  HistoryRecord,
+} from '../history/history-log.ts';
+import { knownHistory } from './core-load.ts';
+
+/*
+ * Files of the history that were written anew: the catalog notes which generation of each its
+ * places are of. It follows the files, never the other way round.
+ */
+
+/** How often each file was written anew, as the catalog's places have it. */
+async function knownGenerations(catalog: CatalogStore): Promise<Map<number, number>> {
+  const known = new Map<number, number>();
+  for await (const [key, value] of catalog.scan(ranges.historyFiles))
+    known.set(readKey.historyFile(key), read.u32(value));
+  return known;
+}
+
+/**
+ * Brings the places of a catalog to the files that are in force, where a crash, or a catalog that
+ * fell back, has left it behind; whether it was. The caller writes it. Throws `STORE_CATALOG` where
+ * it has to be made again.
+ */
+export async function followFiles(history: HistoryLog, catalog: CatalogStore): Promise<boolean> {
+  const known = await knownGenerations(catalog);
+  const point = await knownHistory(catalog);
+  const change = new CatalogChange(catalog);
+  let hasChanged = false;
+  for (const { file, generation } of history.files()) {
+    if ((known.get(file) ?? 0) === generation) continue;
+    hasChanged = true;
+    // What stands behind its point the catalog has not taken in: there the places come by replay.
+    if (point.file === file && point.offset > 0) throw behind(file);
+    if (point.file > file) {
+      const places: PlacedRecord[] = [];
+      for await (const { kind, place } of history.replay({ file, offset: 0 })) {
+        if (place.file !== file) break;
+        places.push({ kind, place });
+      }
+      for (const row of await leavesAt(catalog, file, places)) change.put(...row);
+    }
+    change.put(keys.historyFile(file), values.u32(generation));
+  }
+  change.commit();
+  return hasChanged;
+}
+
+/** A record by its kind, and where it stands. */
+export interface PlacedRecord extends Pick<HistoryRecord, 'kind'> {
+  readonly place: HistoryPlace;
+}
+
+/** Whether records of a kind are leaves of the log. */
+export function isLeaf(kind: HistoryKind): boolean {
+  return kind === 'commit' || kind === 'thinned' || kind === 'event';
+}
+
+/**
+ * The catalog's rows of the leaves in a file whose records stand at other places: it is known which
+ * leaf is its first, and their order never changes. Throws `STORE_CATALOG` where they do not fit.
+ */
+export async function leavesAt(
+  catalog: CatalogStore,
+  file: number,
+  records: readonly PlacedRecord[],
+): Promise<[Buffer, Buffer][]> {
+  const leaves = records.filter(({ kind }) => isLeaf(kind));
+  const first = await firstLeafOf(catalog, file);
+  const rows: [Buffer, Buffer][] = [];
+  let at = 0;
+  for await (const [key, value] of catalog.scan(
+    ranges.leavesBetween(first, first + leaves.length + 1),
+  )) {
+    const row = read.leaf(value);
+    const next = leaves[at];
+    at += 1;
+    if (row.place.file !== file && next === undefined) break;
+    const type = next?.kind === 'event' ? 'event' : 'commit';
+    if (next === undefined || row.place.file !== file || row.type !== type) throw behind(file);
+    rows.push([key, values.leaf(next.place, row.type, row.bytes)]);
+  }
+  if (rows.length !== leaves.length) throw behind(file);
+  return rows;
+}
+
+/** The first leaf whose record stands in a file or behind it: leaves stand in their order. */
+export async function firstLeafOf(catalog: CatalogStore, file: number): Promise<number> {
+  const sums = await catalog.get(keys.sums);
+  let [low, high] = [0, (sums === undefined ? noSums : read.sums(sums)).leaves];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = await catalog.get(keys.leaf(middle));
+    if (row === undefined) throw behind(file);
+    if (read.leaf(row).place.file < file) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function behind(file: number): StoreError {
+  const says = `the catalog does not know file ${file} of the history as it is`;
+  return new StoreError('STORE_CATALOG', `${says}; run aliquot fsck --repair`);
+}

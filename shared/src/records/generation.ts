@@ -1,0 +1,138 @@
+import { equalBytes, sha256 } from '../crypto/primitives.ts';
+import { placeDurably, readFully, removeDurably } from '../durable/durable.ts';
+import { withFileErrors } from '../durable/errors.ts';
+import type { FilePort } from '../durable/file-port.ts';
+import { writeStreamDurably } from '../durable/write-stream.ts';
+import type { Random } from '../ports.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from './codec.ts';
+import { listGenerations } from './folder.ts';
+import type { FileFormat, NewRecord } from './format.ts';
+import type { RecordReader } from './reader.ts';
+import { scanRecords } from './scan.ts';
+
+/*
+ * A closed file of records, written anew: FORMAT.md, "Record file". The new one is whole, durable
+ * and proved beside the one in force before its name says that it is in force; then the catalog
+ * follows; then the former one goes.
+ */
+
+const NO_DIGEST = new Uint8Array(0);
+/** Behind the name that a file will have: not in force yet. */
+const UNPLACED = '.new';
+
+/** A file that was written anew and is not in force. */
+export interface NewGeneration {
+  readonly number: number;
+  readonly generation: number;
+  readonly size: number;
+  /** Where each of its records begins. */
+  readonly offsets: readonly number[];
+}
+
+interface GenerationPorts {
+  readonly port: FilePort;
+  readonly random: Random;
+}
+
+/**
+ * Writes a closed file anew beside the one in force, durably, and reads back each record. Throws
+ * the room's `damaged` where it does not read as it was written; nothing is left of it then.
+ */
+export async function writeGeneration<K extends string>(
+  reader: RecordReader<K>,
+  number: number,
+  records: AsyncIterable<NewRecord<K>>,
+  { port, random }: GenerationPorts,
+): Promise<NewGeneration> {
+  const { codec } = await reader.codecOf(number);
+  const { format, identity } = reader;
+  if (identity === undefined) throw new TypeError('a file without an identity was read');
+  const generation = reader.generationOf(number) + 1;
+  const path = `${reader.pathOf(number, generation)}${UNPLACED}`;
+  const offsets: number[] = [];
+  const digests: Uint8Array[] = [];
+  /** One that had rotted before is written as it is. */
+  const isSound: boolean[] = [];
+  async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
+    yield encodeFileHeader(format, { ...(identity as NonNullable<typeof identity>), number });
+    let offset = FILE_HEADER_BYTES;
+    for await (const { kind, payload, digest: said } of records) {
+      const digest = said ?? sha256(payload);
+      isSound.push(said === undefined);
+      const header = Buffer.alloc(RECORD_HEADER_BYTES);
+      // What stands before it is durable as soon as it is.
+      codec.encodeInto(header, 0, { kind, length: payload.length, syncedTo: offset, digest });
+      yield header;
+      yield payload;
+      offsets.push(offset);
+      digests.push(digest);
+      offset += RECORD_HEADER_BYTES + payload.length;
+    }
+  }
+  try {
+    const size = await writeStreamDurably(port, path, pieces(), { random });
+    const source = await open(port, path, number, size);
+    try {
+      let at = 0;
+      for await (const item of scanRecords(source, codec, { durableTo: size })) {
+        const isProved = item.type === 'record' && item.payload !== undefined;
+        const isIt =
+          item.type !== 'unknown' &&
+          isProved === isSound[at] &&
+          item.offset === offsets[at] &&
+          item.header !== undefined &&
+          equalBytes(item.header.digest, digests[at] ?? NO_DIGEST);
+        if (!isIt) break;
+        at += 1;
+      }
+      if (at !== offsets.length)
+        throw format.error('damaged', `${path} does not read as it was written`);
+    } finally {
+      await source.close();
+    }
+    return { number, generation, size, offsets };
+  } catch (error) {
+    // The first error is the one to tell.
+    await removeDurably(port, path).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function open(port: FilePort, path: string, number: number, size: number) {
+  const file = await withFileErrors('read', path, () => port.open(path, 'read'));
+  return {
+    ...{ path, number, size },
+    read: (position: number, length: number) =>
+      withFileErrors('read', path, () =>
+        readFully(file, position, Math.max(0, Math.min(length, size - position))),
+      ),
+    close: () => file.close(),
+  };
+}
+
+/** Gives a file that was written anew the name that puts it in force, durably. */
+export async function placeGeneration<K extends string>(
+  reader: RecordReader<K>,
+  { number, generation }: Pick<NewGeneration, 'number' | 'generation'>,
+  { port }: Pick<GenerationPorts, 'port'>,
+): Promise<void> {
+  const path = reader.pathOf(number, generation);
+  await placeDurably(port, `${path}${UNPLACED}`, path);
+}
+
+/** Names of files that are not in force: superseded, or never placed. */
+export async function leftGenerations(
+  port: FilePort,
+  dir: string,
+  format: FileFormat<string>,
+): Promise<string[]> {
+  const { superseded } = await listGenerations(port, dir, format);
+  const names = [...superseded];
+  await withFileErrors('list', dir, async () => {
+    for await (const { name } of port.list(dir)) {
+      const text = name.toString('latin1');
+      if (text.endsWith(`${format.suffix}${UNPLACED}`)) names.push(text);
+    }
+  });
+  return names;
+}
