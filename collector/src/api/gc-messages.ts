@@ -50,12 +50,18 @@ export const gcRecord = z.discriminatedUnion('event', [
     heldBy: z.string().optional(),
   }),
   gcLineage,
+  /** What would go of the history by what was dropped until now. */
+  z.object({ event: z.literal('history'), bytes: z.number().min(0) }),
   z.object({
     event: z.literal('removed'),
     packs: z.number().int().min(0),
     bytes: z.number().min(0),
     copiedBytes: z.number().min(0),
     kept: z.array(z.object({ pack: z.number().int(), why: z.string() })),
+    /** Files of the history that were written anew, and what they have less. */
+    historyFiles: z.number().int().min(0),
+    historyBytes: z.number().min(0),
+    keptFiles: z.array(z.object({ file: z.number().int(), why: z.string() })),
     isDone: z.boolean(),
   }),
 ]);
@@ -68,6 +74,7 @@ export const gcStatus = z.object({
   packBytes: z.number().min(0),
   /** In packs, and nobody needs them any more. */
   deadBytes: z.number().min(0),
+  historyBytes: z.number().min(0),
   /** How the last one failed; absent: it did not. */
   failed: failedWork.optional(),
   lineages: z.array(

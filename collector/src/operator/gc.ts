@@ -87,6 +87,8 @@ class Tally {
   #items = 0;
   #bytes = 0;
   #freedBytes = 0;
+  /** Of the history: freed, or to be freed. */
+  #historyBytes = 0;
   #isDone = true;
 
   constructor(output: Output, dryRun: boolean) {
@@ -105,9 +107,15 @@ class Tally {
           this.#output.note(`nothing more is dropped: ${record.heldBy}`);
         return;
       case 'removed':
-        this.#freedBytes += record.bytes - record.copiedBytes;
+        this.#freedBytes += record.bytes - record.copiedBytes + record.historyBytes;
+        this.#historyBytes = record.historyBytes;
         this.#isDone = record.isDone;
         for (const { pack, why } of record.kept) this.#output.note(`pack ${pack} stays: ${why}`);
+        for (const { file, why } of record.keptFiles)
+          this.#output.note(`history file ${file} stays: ${why}`);
+        return;
+      case 'history':
+        this.#historyBytes = record.bytes;
         return;
       case 'lineage':
         await this.#lineage(record);
@@ -127,12 +135,13 @@ class Tally {
     const versions = formatCounted(this.#versions, 'version');
     const items = formatCounted(this.#items, 'item');
     const text = this.#dryRun
-      ? `Would drop ${versions}, and free ${formatBytes(this.#bytes)} (${items}) once everybody has answered.`
-      : `Dropped ${versions}; ${items} left their sets; freed ${formatBytes(this.#freedBytes)}.`;
+      ? `Would drop ${versions}, and free ${formatBytes(this.#bytes)} (${items}) once everybody has answered; ${formatBytes(this.#historyBytes)} of the history at once.`
+      : `Dropped ${versions}; ${items} left their sets; freed ${formatBytes(this.#freedBytes)}, ${formatBytes(this.#historyBytes)} of them of the history.`;
     await this.#output.result(
       {
         ...{ event: 'summary', dryRun: this.#dryRun, versions: this.#versions },
         ...{ items: this.#items, bytes: this.#bytes, freedBytes: this.#freedBytes },
+        historyBytes: this.#historyBytes,
         ...{ waits: this.#waits.length, isDone: this.#isDone, heldBy: this.#heldBy },
       },
       text,
@@ -175,7 +184,15 @@ function waitText({ history, reason, lastSeenMs }: GcWait): string {
   return `${printable(history)}, which ${reason} (${seen})`;
 }
 
-function statusText({ paused, running, packBytes, deadBytes, failed, lineages }: GcStatus): string {
+function statusText({
+  paused,
+  running,
+  packBytes,
+  deadBytes,
+  historyBytes,
+  failed,
+  lineages,
+}: GcStatus): string {
   const how = paused ? 'paused: aliquot gc resume' : running ? 'running' : 'not running';
   const lines = lineages.map(({ agent, isAnnounced, droppedVersions, droppedBytes, waits }) => {
     const what = `${printable(agent)}: ${formatCounted(droppedVersions, 'version')} dropped, up to ${formatBytes(droppedBytes)}`;
@@ -187,7 +204,7 @@ function statusText({ paused, running, packBytes, deadBytes, failed, lineages }:
       ...waits.map((wait) => `  ${waitText(wait)}`),
     ].join('\n');
   });
-  const space = `${formatBytes(deadBytes)} of ${formatBytes(packBytes)} in packs are dead`;
+  const space = `${formatBytes(deadBytes)} of ${formatBytes(packBytes)} in packs are dead; the history has ${formatBytes(historyBytes)}`;
   const last = failed === undefined ? [] : [failedText('The last collection', failed)];
   return [`Collection is ${how}; ${space}.`, ...last, ...lines].join('\n');
 }

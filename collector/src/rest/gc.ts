@@ -21,10 +21,10 @@ const HEARTBEAT_MS = 10_000;
 
 /** How the collection of a vault stands, and who is waited for. */
 export async function gcAnswer(vault: Collected): Promise<GcStatus> {
-  const { bytes, deadBytes } = await vault.data.space();
+  const { bytes, deadBytes, historyBytes } = await vault.data.space();
   const { isPaused, isRunning, lineages } = vault.sweep.status();
   return {
-    ...{ paused: isPaused, running: isRunning, packBytes: bytes, deadBytes },
+    ...{ paused: isPaused, running: isRunning, packBytes: bytes, deadBytes, historyBytes },
     failed: vault.maintenance.failed('collection'),
     lineages: lineages.map(({ agent, progress, waits }) => ({
       agent,
@@ -130,7 +130,11 @@ class Ending {
       case 'rewritten':
         for (const { pack, why } of step.report.kept)
           this.#left.push({ code: 'STORE_DAMAGED', message: `pack ${pack} stays: ${why}` });
+        for (const { file, why } of step.report.history.kept)
+          this.#left.push({ code: 'STORE_DAMAGED', message: `history file ${file} stays: ${why}` });
         this.#end();
+        return;
+      case 'history':
     }
   }
 
@@ -171,10 +175,14 @@ function recordOf(vault: Collected, step: CollectStep): GcRecord {
       return { event: 'dropped', versions: step.versions, heldBy: step.heldBy };
     case 'lineage':
       return lineageOf(vault, step);
+    case 'history':
+      return { event: 'history', bytes: step.bytes };
     case 'rewritten': {
-      const { removedPacks, freedBytes, copiedBytes, kept, isDone } = step.report;
+      const { removedPacks, freedBytes, copiedBytes, kept, history, isDone } = step.report;
       return {
         ...{ event: 'removed', packs: removedPacks, bytes: freedBytes, copiedBytes, isDone },
+        ...{ historyFiles: history.rewrittenFiles, historyBytes: history.freedBytes },
+        keptFiles: history.kept.map(({ file, why }) => ({ file, why })),
         kept: kept.map(({ pack, why }) => ({ pack, why })),
       };
     }
@@ -223,5 +231,14 @@ function logStep(
     context.log.info(
       { vault: of, packs: step.report.removedPacks, bytes: step.report.freedBytes },
       'packs removed',
+    );
+  if (step.type === 'rewritten' && step.report.history.rewrittenFiles > 0)
+    context.log.info(
+      {
+        vault: of,
+        files: step.report.history.rewrittenFiles,
+        bytes: step.report.history.freedBytes,
+      },
+      'history thinned',
     );
 }

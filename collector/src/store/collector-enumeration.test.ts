@@ -16,6 +16,7 @@ import {
   collectorTwiceHeld,
 } from '../../testing/store/lost-scenarios.ts';
 import { collectorRewrite } from '../../testing/store/rewrite-scenario.ts';
+import { historyRewrite } from '../../testing/store/thin-scenario.ts';
 
 /** A part of what `npm run test:torture` runs whole: every so-manyth case. */
 describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a collector', () => {
@@ -29,6 +30,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a col
     { scenario: collectorSwappedPacks, every: 120 },
     { scenario: collectorDoubledPack, every: 120 },
     { scenario: collectorRewrite, every: 200 },
+    { scenario: historyRewrite, every: 130 },
     { scenario: collectorKeep, every: 250 },
     { scenario: collectorExpire, every: 180 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {

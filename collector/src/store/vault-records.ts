@@ -222,6 +222,8 @@ export type CollectStep =
       readonly droppedBytes: number;
       readonly outcome: SweepOutcome | { readonly type: 'not-worth-it' };
     }
+  /** Of a look ahead: what would go of the history by what was dropped until now. */
+  | { readonly type: 'history'; readonly bytes: number }
   | { readonly type: 'rewritten'; readonly report: RewriteReport };
 
 /** How the collection of a vault stands. */
@@ -329,6 +331,8 @@ export interface PackSpace {
 /** How much of a vault's packs is alive. */
 export interface VaultSpace {
   readonly bytes: number;
+  /** What the history takes beside the packs. */
+  readonly historyBytes: number;
   readonly deadBytes: number;
   /** Disk that is held so that a full one can be emptied; 0: none, or it is lent. */
   readonly reserveBytes: number;

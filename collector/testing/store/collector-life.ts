@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EntryDraft, EventBody, Signed } from '@aliquot/proto';
+import { decodeSignedCommit, type EntryDraft, type EventBody, type Signed } from '@aliquot/proto';
 import type { BuiltCommit } from '@aliquot/shared/commit/commit';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
@@ -23,6 +23,8 @@ interface Receipted {
   readonly receipt: Signed;
   readonly leafIndex: number;
   readonly items: readonly PutItem[];
+  /** A version of it was let go: its rows may leave the history. */
+  readonly isLetGo: boolean;
 }
 
 type Backed = WorldFile | EntryDraft;
@@ -46,6 +48,7 @@ export class CollectorLife implements Life<CollectorStore> {
   readonly world: StoreWorld;
   readonly #dir: string;
   readonly #packBytes: number;
+  readonly #historyFileBytes: number | undefined;
   readonly #foundMeanwhile: readonly FindingCode[];
   readonly #foundAlways: readonly FindingCode[];
   #made: boolean;
@@ -60,6 +63,7 @@ export class CollectorLife implements Life<CollectorStore> {
     world: StoreWorld,
     options: {
       readonly packBytes?: number;
+      readonly historyFileBytes?: number;
       readonly made?: boolean;
       /** What fsck may find until the life has come to its end. */
       readonly foundMeanwhile?: readonly FindingCode[];
@@ -70,6 +74,7 @@ export class CollectorLife implements Life<CollectorStore> {
     this.#dir = dir;
     this.world = world;
     this.#packBytes = options.packBytes ?? 9000;
+    this.#historyFileBytes = options.historyFileBytes;
     this.#foundAlways = options.foundAlways ?? [];
     this.#foundMeanwhile = [...(options.foundMeanwhile ?? []), ...this.#foundAlways];
     this.#made = options.made === true;
@@ -175,6 +180,7 @@ export class CollectorLife implements Life<CollectorStore> {
           receipt: outcome.receipt,
           leafIndex: outcome.leafIndex,
           items,
+          isLetGo: false,
         });
         return;
       }
@@ -191,7 +197,7 @@ export class CollectorLife implements Life<CollectorStore> {
       const at = this.#receipted.findIndex((one) => one.agent === agent && one.name === name);
       const one = this.#receipted[at];
       if (one === undefined) throw new Error(`no commit ${name}`);
-      this.#receipted[at] = { ...one, items: [] };
+      this.#receipted[at] = { ...one, items: [], isLetGo: true };
       const leaves = [{ leafIndex: one.leafIndex, slots: new Uint8Array([1]) }];
       await vault.sweep.drop({ run: 1, branchId: agent.lineageId, leaves });
     });
@@ -221,12 +227,12 @@ export class CollectorLife implements Life<CollectorStore> {
   }
 
   async #judgePromises(vault: VaultStore): Promise<void> {
-    for (const { agent, bytes, receipt, leafIndex, items } of this.#receipted) {
+    for (const { agent, bytes, receipt, leafIndex, items, isLetGo } of this.#receipted) {
       const { record } = await vault.log.leafAt(leafIndex);
       const kept =
         record.type === 'commit' &&
         equalBytes(record.receipt.body, receipt.body) &&
-        equalBytes(record.commit, bytes);
+        (equalBytes(record.commit, bytes) || (isLetGo && isLeftOf(record.commit, bytes)));
       expectThat(kept, `I-C1: leaf ${leafIndex} is no longer the commit of ${agent.name}`);
       if (vault.register.agentById(agent.agentId)?.state === 'enrolled') {
         const outcome = await vault.intake.commit(agent.agentId, bytes, this.world.clock.now);
@@ -278,12 +284,24 @@ export class CollectorLife implements Life<CollectorStore> {
   }
 
   #ports(files: DiskPort) {
-    return this.world.ports({ files, packBytes: this.#packBytes });
+    const [packBytes, historyFileBytes] = [this.#packBytes, this.#historyFileBytes];
+    return this.world.ports({ files, packBytes, historyFileBytes });
   }
 
   get vaultDir(): string {
     return join(this.#dir, 'vaults', Buffer.from(this.world.descriptor.vaultId).toString('hex'));
   }
+}
+
+/** Whether this is what thinning may leave of a commit. */
+function isLeftOf(left: Uint8Array, whole: Uint8Array): boolean {
+  const [is, was] = [decodeSignedCommit(left), decodeSignedCommit(whole)];
+  return (
+    equalBytes(is.header, was.header) &&
+    equalBytes(is.signature, was.signature) &&
+    is.blocks.length === was.blocks.length &&
+    is.blocks.some(({ gone }) => gone !== undefined)
+  );
 }
 
 /** Not a test framework's: torture runs without one. */

@@ -24,6 +24,7 @@ import {
 } from './lost-scenarios.ts';
 import { packsAndHistory } from './media-scenarios.ts';
 import { collectorRewrite } from './rewrite-scenario.ts';
+import { historyRewrite } from './thin-scenario.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
 
 const chunks = (word: string, count: number, bytes = 100) =>
@@ -451,6 +452,7 @@ export const collectorScenarios: readonly TortureScenario[] = [
   collectorSwappedPacks,
   collectorDoubledPack,
   collectorRewrite,
+  historyRewrite,
   collectorKeep,
   collectorExpire,
   packsAndHistory,

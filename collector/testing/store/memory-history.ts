@@ -137,10 +137,7 @@ export class MemoryHistory implements HistoryLog {
     });
   }
 
-  async writeAnew(
-    file: number,
-    records: AsyncIterable<HistoryRecord>,
-  ): Promise<NewHistoryFile> {
+  async writeAnew(file: number, records: AsyncIterable<HistoryRecord>): Promise<NewHistoryFile> {
     this.#checkOpen();
     const items: KeptItem[] = [];
     let offset = 0;

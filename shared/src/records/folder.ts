@@ -15,11 +15,7 @@ import type { FileFormat, RecordFolder } from './format.ts';
 const DIGITS = 8;
 
 /** The name of file `number`; one that was written anew has its generation behind the number. */
-export function recordFileName(
-  format: FileFormat<string>,
-  number: number,
-  generation = 0,
-): string {
+export function recordFileName(format: FileFormat<string>, number: number, generation = 0): string {
   const behind = generation === 0 ? '' : `-${generation}`;
   return `${String(number).padStart(DIGITS, '0')}${behind}${format.suffix}`;
 }

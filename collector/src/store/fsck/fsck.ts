@@ -7,10 +7,12 @@ import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { checkDataFolder } from '@aliquot/shared/folder/data-folder';
 import { lockDirectory } from '@aliquot/shared/folder/lock';
 import { type Hasher, hereHasher } from '@aliquot/shared/hashing/hasher';
-import { listRecordFiles } from '@aliquot/shared/records/folder';
+import { listGenerations, recordFileName } from '@aliquot/shared/records/folder';
+import type { FileFormat } from '@aliquot/shared/records/format';
 import { HashPool } from '../../hashing/hash-pool.ts';
 import { readIdentity } from '../collector.ts';
 import type { Finding } from '../fsck-finding.ts';
+import { historyFormat } from '../history/history-format.ts';
 import { packFormat } from '../packs/pack-format.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import { readVault, vaultFolders } from '../vault-folder.ts';
@@ -153,14 +155,18 @@ class Fsck {
   }
 
   /**
-   * A collector may remove packs while they are read, after it has copied what lives in them: then
-   * what was found says nothing, and the vault is looked at once more.
+   * A collector may remove packs, and files of the history, while they are read, after it has
+   * copied what lives in them: then what was found says nothing, and the vault is looked at once
+   * more.
    */
   async #besideCollector(dir: string, vault: VaultIdentity): Promise<void> {
-    const packs = () => packNumbers(this.#options.files, join(dir, 'packs'));
+    const names = async () => [
+      ...(await namesIn(this.#options.files, join(dir, 'packs'), packFormat)),
+      ...(await namesIn(this.#options.files, join(dir, 'history'), historyFormat)),
+    ];
     for (let round = 1; ; round += 1) {
       const found: Finding[] = [];
-      const before = await packs();
+      const before = await names();
       const tell = (finding: Finding) => void found.push(finding);
       const check = this.#checkOf(dir, vault, tell);
       let failure: unknown;
@@ -169,14 +175,14 @@ class Fsck {
       } catch (error) {
         failure = error;
       }
-      const after = await packs();
-      const went = before.some((pack) => !after.includes(pack));
+      const after = await names();
+      const went = before.some((name) => !after.includes(name));
       if (went && round < MOST_ROUNDS) continue;
       if (went) {
         this.#tell({
           code: 'packs-rewritten',
           severity: 'info',
-          what: 'packs were removed while they were read, three times: what follows may be of that',
+          what: 'packs, or files of the history, were removed while they were read, three times: what follows may be of that',
           where: dir,
           remedy: 'run fsck again when collection rests, or while the collector is stopped',
         });
@@ -203,10 +209,15 @@ class Fsck {
   }
 }
 
-/** None where the folder cannot be listed: that is told when it is checked. */
-async function packNumbers(files: FilePort, dir: string): Promise<readonly number[]> {
+/** Names of files in force; none where the folder cannot be listed: that is told when it is checked. */
+async function namesIn(
+  files: FilePort,
+  dir: string,
+  format: FileFormat<string>,
+): Promise<readonly string[]> {
   try {
-    return [...(await listRecordFiles(files, dir, packFormat)).keys()];
+    const { sizes, generations } = await listGenerations(files, dir, format);
+    return [...sizes.keys()].map((file) => recordFileName(format, file, generations.get(file)));
   } catch (error) {
     if (!(error instanceof AliquotError)) throw error;
     return [];

@@ -203,10 +203,7 @@ export class DiskHistory implements HistoryLog {
     });
   }
 
-  async writeAnew(
-    file: number,
-    records: AsyncIterable<HistoryRecord>,
-  ): Promise<NewHistoryFile> {
+  async writeAnew(file: number, records: AsyncIterable<HistoryRecord>): Promise<NewHistoryFile> {
     const log = this.#writable();
     if (file >= log.end().file) throw new TypeError('a file that grows is not written anew');
     const lengths: number[] = [];

@@ -11,6 +11,7 @@ import { united } from './apply-dropped.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { type DropAsked, type Droppable, dropExpired, findDroppable } from './drop-expired.ts';
+import { historyAhead } from './thin-history.ts';
 
 const NO_SLOTS = new Uint8Array(0);
 /** So fast packs are rewritten: a part of what a disk writes, for agents are served meanwhile. */
@@ -89,6 +90,7 @@ export async function* collectionAhead(
     const outcome = await parts.sweep(lineageId, { letGo });
     yield { type: 'lineage', agent, droppedBytes: Number(droppedBytes), outcome };
   }
+  yield { type: 'history', bytes: await historyAhead(await keeper.ready()) };
 }
 
 /** How many versions went; or why none may. */

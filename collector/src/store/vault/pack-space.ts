@@ -21,7 +21,13 @@ export async function spaceOf(core: VaultCore): Promise<Omit<VaultSpace, 'reserv
     return { pack: extent.pack, bytes: extent.bytes, deadBytes, liveItems: items };
   });
   const bytes = packs.reduce((sum, pack) => sum + pack.bytes, 0);
-  return { bytes, deadBytes: packs.reduce((sum, pack) => sum + pack.deadBytes, 0), packs };
+  const historyBytes = core.history.bytes;
+  return {
+    bytes,
+    historyBytes,
+    deadBytes: packs.reduce((sum, pack) => sum + pack.deadBytes, 0),
+    packs,
+  };
 }
 
 /** Neither header and index nor what is alive. */

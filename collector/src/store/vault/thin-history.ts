@@ -1,18 +1,15 @@
 import { type ChunkId, decodeStoredCommit, encodeStoredCommit } from '@aliquot/proto';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
-import { keys } from '../catalog/catalog-keys.ts';
-import { CatalogChange } from '../catalog/catalog-store.ts';
-import { values } from '../catalog/row-codec.ts';
 import { isDamaged, StoreError } from '../errors.ts';
-import type { HistoryItem, HistoryRecord, NewHistoryFile } from '../history/history-log.ts';
+import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { HistoryReport, RewriteOptions } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { provedDead } from './dead-proof.ts';
-import { firstLeafOf, isLeaf, leavesAt, type PlacedRecord } from './history-files.ts';
 import { thinned } from './thin-commit.ts';
 import { type FilePlan, goingBlocks, planFiles, provedDropped } from './thin-plan.ts';
 import type { VaultParts } from './vault-parts.ts';
+import { putInForce, type WrittenAnew, writeChanged } from './written-anew.ts';
 
 /** A file of which so much would go is written anew, as packs are. */
 const GOES_PERCENT = 30;
@@ -68,6 +65,14 @@ export async function thinHistory(
     }
   }
   return { ...counts, isDone: true };
+}
+
+/** Bytes that would go of the history if it were thinned now. */
+export async function historyAhead(core: VaultCore): Promise<number> {
+  let bytes = 0;
+  for await (const group of wantedGroups(core, {}))
+    for (const { goesBytes } of group) bytes += goesBytes;
+  return bytes;
 }
 
 /** Files that are worth it, as many as are proved at once. */
@@ -156,55 +161,4 @@ function thinnedRecord(
   if (gone.size === 0 && kind === 'commit') return { kind, payload };
   const after = thinned(stored, { gone, replaced: new Map() }, isNeeded);
   return { kind: 'thinned', payload: encodeStoredCommit(after) };
-}
-
-/** A file that was written anew, and what it changes in the catalog. */
-export interface WrittenAnew {
-  readonly file: NewHistoryFile;
-  readonly change: CatalogChange;
-}
-
-/**
- * Writes a closed file anew with its records changed, each with its leaf where it has one; nothing
- * is in force yet. Seam: for purges.
- */
-export async function writeChanged(
-  core: VaultCore,
-  file: number,
-  changed: (item: HistoryItem, leafIndex: number) => Promise<HistoryRecord>,
-): Promise<WrittenAnew> {
-  const kinds: HistoryRecord['kind'][] = [];
-  const first = await firstLeafOf(core.catalog, file);
-  async function* records(): AsyncGenerator<HistoryRecord, void, void> {
-    let leafIndex = first;
-    for await (const item of core.history.replay({ file, offset: 0 })) {
-      if (item.place.file !== file) return;
-      const record = await changed(item, leafIndex);
-      if (isLeaf(item.kind)) leafIndex += 1;
-      kinds.push(record.kind);
-      yield record;
-    }
-  }
-  const anew = await core.history.writeAnew(file, records());
-  const placed = anew.places.map((place, at): PlacedRecord => {
-    return { kind: kinds[at] ?? 'event', place };
-  });
-  const change = new CatalogChange(core.catalog);
-  for (const row of await leavesAt(core.catalog, file, placed)) change.put(...row);
-  change.put(keys.historyFile(file), values.u32(anew.generation));
-  return { file: anew, change };
-}
-
-/**
- * Puts a file in force that was written anew, has the catalog written, and removes the former one.
- * In the vault's queue.
- */
-export async function putInForce(
-  { history }: VaultCore,
-  { file, change }: WrittenAnew,
-  flush: () => Promise<void>,
-): Promise<void> {
-  await history.putInForce(file, () => change.commit());
-  await flush();
-  await history.removeFormer();
 }
