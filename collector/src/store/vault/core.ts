@@ -44,21 +44,14 @@ import { applyEvent } from './apply-event.ts';
 import { unsaidSizes } from './apply-items.ts';
 import { applyExpired, expiredRecord } from './apply-retention.ts';
 import { applySwept } from './apply-swept.ts';
-import {
-  knownHistory,
-  leafRecord,
-  load,
-  nodeStore,
-  type Opening,
-  type Parts,
-} from './core-load.ts';
+import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
 import type { Effect, LeafPlace } from './effect.ts';
 import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 import { type NamedVersion, sizeIn } from './named-versions.ts';
 import { purgedForm } from './purged-form.ts';
-import { putInForce, writeChanged } from './written-anew.ts';
+import { mendThinned } from './written-anew.ts';
 
 /**
  * One vault as it lies in memory and on its media: history, packs, catalog, log and registry, kept
@@ -139,6 +132,13 @@ export class VaultCore {
     if (text === this.#marked) return;
     await this.#writeMark(mark);
     this.#marked = text;
+  }
+
+  /** Syncs, and writes the catalog; in the vault's queue. */
+  async flushSynced(): Promise<void> {
+    await this.items.sync();
+    await this.history.sync();
+    await this.flush();
   }
 
   /** Bytes of history, and of packs, that a start would have to take in. */
@@ -353,44 +353,13 @@ export class VaultCore {
     const record = { kind: 'commit' as const, payload: encodeStoredCommit(stored) };
     const { place } = read.leaf(row);
     const isMended =
-      (await this.history.mend(place, record)) || (await this.#mendThinned(leafIndex, record));
+      (await this.history.mend(place, record)) ||
+      (await mendThinned(this, leafIndex, place, record));
     if (!isMended) return false;
     const known = this.broken.get(leafIndex);
     if (known?.isEntered === false) this.#mendedOf = known.agentId;
     this.broken.delete(leafIndex);
     this.catalog.note(keys.broken(leafIndex), undefined);
-    return true;
-  }
-
-  /**
-   * The same where a thinned record stood: nobody has its bytes, so its file is written anew with
-   * the whole commit, which a later rewriting thins again.
-   */
-  async #mendThinned(leafIndex: number, record: HistoryRecord): Promise<boolean> {
-    const row = await this.catalog.get(keys.leaf(leafIndex));
-    const file = row === undefined ? this.history.end.file : read.leaf(row).place.file;
-    const flush = async (): Promise<void> => {
-      await this.items.sync();
-      await this.history.sync();
-      await this.flush();
-    };
-    // Where a replay would begin, no place may move.
-    await flush();
-    if (file >= Math.min(this.history.end.file, (await knownHistory(this.catalog)).file))
-      return false;
-    let isMeant = false;
-    const anew = await writeChanged(this, file, async (item, leaf) => {
-      const { kind, payload, digest, isBroken } = item;
-      if (leaf !== leafIndex || kind !== 'thinned' || isBroken !== true)
-        return { kind, payload, digest };
-      isMeant = true;
-      return record;
-    });
-    if (!isMeant) {
-      await this.history.removeFormer();
-      return false;
-    }
-    await putInForce(this, anew, flush);
     return true;
   }
 

@@ -4,9 +4,11 @@ import { values } from '../catalog/row-codec.ts';
 import type {
   HistoryItem,
   HistoryLog,
+  HistoryPlace,
   HistoryRecord,
   NewHistoryFile,
 } from '../history/history-log.ts';
+import { knownHistory } from './core-load.ts';
 import { firstLeafOf, isLeaf, leavesAt, type PlacedRecord } from './history-files.ts';
 
 /** What a file of the history is written anew in. */
@@ -64,4 +66,32 @@ export async function putInForce(
   await history.putInForce(file, () => change.commit());
   await flush();
   await history.removeFormer();
+}
+
+/**
+ * Mends the record of a commit where a thinned one has rotted: nobody has its bytes, so its file is
+ * written anew with the whole commit, which a later rewriting thins again. False where no such
+ * record stands at the place. In the vault's queue.
+ */
+export async function mendThinned(
+  core: AnewIn & { flushSynced(): Promise<void> },
+  leafIndex: number,
+  { file }: Pick<HistoryPlace, 'file'>,
+  record: HistoryRecord,
+): Promise<boolean> {
+  // Where a replay would begin, no place may move.
+  await core.flushSynced();
+  if (file >= Math.min(core.history.end.file, (await knownHistory(core.catalog)).file))
+    return false;
+  let isMeant = false;
+  const anew = await writeChanged(core, file, async (item, leaf) => {
+    const { kind, payload, digest, isBroken } = item;
+    if (leaf !== leafIndex || kind !== 'thinned' || isBroken !== true)
+      return { kind, payload, digest };
+    isMeant = true;
+    return record;
+  });
+  if (isMeant) await putInForce(core, anew, () => core.flushSynced());
+  else await core.history.removeFormer();
+  return isMeant;
 }
