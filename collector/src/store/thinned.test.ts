@@ -107,12 +107,12 @@ class Lab {
   }
 }
 
-const SEVEN = [0, 1, 2, 3, 4, 5, 6];
+const seven = [0, 1, 2, 3, 4, 5, 6];
 
 describe('a history from which seven of ten rounds were dropped', () => {
   test('I-C28 has much less, and a replay gives the same catalog', async () => {
     const lab = await Lab.make();
-    await lab.drop(SEVEN);
+    await lab.drop(seven);
     await lab.sweep();
     const before = await lab.historyBytes();
     const report = await lab.thin();
@@ -132,7 +132,7 @@ describe('a history from which seven of ten rounds were dropped', () => {
 
   test('I-C28 is proved by operators as before: signatures, roots, and what commits are about', async () => {
     const lab = await Lab.make();
-    await lab.drop(SEVEN);
+    await lab.drop(seven);
     const { lineageId } = lab.agent;
     const size = (lab.commits.at(-1)?.leafIndex ?? 0) + 1;
     const proofs = async () => {
@@ -155,7 +155,7 @@ describe('a history from which seven of ten rounds were dropped', () => {
 
   test('I-C29 readers that began before a file was written anew go on', async () => {
     const lab = await Lab.make();
-    await lab.drop(SEVEN);
+    await lab.drop(seven);
     const { lineageId } = lab.agent;
     const records = lab.vault.reading.everyVersion(lineageId)[Symbol.asyncIterator]();
     const some = [(await records.next()).value as StateRecord];
@@ -167,7 +167,7 @@ describe('a history from which seven of ten rounds were dropped', () => {
 
   test('I-C29 a catalog of before, or one file beside the other, is brought to the file in force', async () => {
     const lab = await Lab.make();
-    await lab.drop(SEVEN);
+    await lab.drop(seven);
     await lab.vault.flush();
     const before = join(temporaryFolder(), 'before');
     await lab.vault.close();
@@ -193,7 +193,7 @@ describe('a history from which seven of ten rounds were dropped', () => {
 
   test('I-C17 a thinned record that rots is written again by the very bytes of its agent', async () => {
     const lab = await Lab.make();
-    await lab.drop(SEVEN);
+    await lab.drop(seven);
     await lab.thin();
     await lab.vault.close();
     const thinned = (await recordsIn(nodeFiles, lab.dir, 'history')).filter(

@@ -352,7 +352,7 @@ export interface RewriteOptions {
 }
 
 /** What writing files of the history anew came to. */
-export interface HistoryReport {
+export interface ThinReport {
   readonly rewrittenFiles: number;
   /** What they have less than before. */
   readonly freedBytes: number;
@@ -374,7 +374,7 @@ export interface RewriteReport {
   /** A record of the history that has rotted: while it is, nothing counts as dead. */
   readonly unprovedAt: { readonly file: number; readonly offset: number } | undefined;
   /** What became of the history, behind the packs. */
-  readonly history: HistoryReport;
+  readonly history: ThinReport;
   /** Whether every pack, and every file of the history, that is worth it had its turn. */
   readonly isDone: boolean;
 }

@@ -4,7 +4,6 @@ import { exists } from '@aliquot/shared/durable/durable';
 import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import { LogTimes } from '@aliquot/shared/log/log-times';
-import { leftGenerations } from '@aliquot/shared/records/generation';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { correctionsIn } from '../catalog/corrections.ts';
@@ -13,13 +12,7 @@ import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
 import { DiskHistory } from '../history/disk-history.ts';
-import { historyFormat } from '../history/history-format.ts';
-import {
-  compareHistory,
-  type DurablePoint,
-  type HistoryLog,
-  historyStart,
-} from '../history/history-log.ts';
+import { compareHistory, type DurablePoint, historyStart } from '../history/history-log.ts';
 import { checkPacks, type DamagedRow } from '../packs/check-packs.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
 import { followsCorrections } from '../vault/apply-clock.ts';
@@ -41,6 +34,7 @@ import { hasOther, tellDamage } from './fsck-damage.ts';
 import { checkEndings } from './fsck-endings.ts';
 import { checkHolds } from './fsck-holds.ts';
 import { tellReserve } from './fsck-reserve.ts';
+import { tellHalfRewritten } from './fsck-rewriting.ts';
 import { scratchBeside } from './fsck-scratch.ts';
 
 export interface VaultCheckOptions extends CheckOptions {
@@ -251,7 +245,9 @@ export class VaultCheck {
     let differences: readonly string[] = [];
     try {
       if (real !== undefined && real !== 'broken') {
-        await this.#tellHalfRewritten(core.history, real);
+        await tellHalfRewritten(this.#options.files, join(this.#dir, 'history'), {
+          ...{ history: core.history, catalog: real, tell: this.#tell },
+        });
         const [until, known] = [await knownHistory(real), await knownPacks(real)];
         core.registry.times = new LogTimes(await correctionsIn(real, ranges.followed));
         await this.#takeIn(core, damaged, (pack) => known.get(pack) ?? 0);
@@ -317,26 +313,6 @@ export class VaultCheck {
     }
     for (const { id } of damaged)
       if (!(await hasOther(core, id, damaged))) core.items.setDamaged(id);
-  }
-
-  /** A file of the history that is written anew: places that wait for the next start are no fault. */
-  async #tellHalfRewritten(history: HistoryLog, real: CatalogStore): Promise<void> {
-    const dir = join(this.#dir, 'history');
-    const left = await leftGenerations(this.#options.files, dir, historyFormat);
-    const isBehind = await followFiles(history, real).catch((error: unknown) => {
-      // What the comparison tells.
-      if (!(error instanceof StoreError) || error.code !== 'STORE_CATALOG') throw error;
-      return false;
-    });
-    const [name] = left;
-    if (!isBehind && name === undefined) return;
-    this.#tell({
-      code: 'history-half-rewritten',
-      severity: 'info',
-      what: 'the history was being written anew, with less, when its collector was stopped',
-      where: name === undefined ? dir : join(dir, name),
-      remedy: 'nothing is lost: the next start ends it, and so does aliquot fsck --repair',
-    });
   }
 
   #tellDifferences(differences: readonly string[]): void {

@@ -2,7 +2,7 @@ import { type ChunkId, decodeStoredCommit, encodeStoredCommit } from '@aliquot/p
 import { mapKey } from '@aliquot/shared/crypto/bytes';
 import { isDamaged, StoreError } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
-import type { HistoryReport, RewriteOptions } from '../vault-records.ts';
+import type { RewriteOptions, ThinReport } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { provedDead } from './dead-proof.ts';
@@ -41,7 +41,7 @@ export async function thinHistory(
   { keeper, pace }: Pick<VaultParts, 'keeper' | 'pace'>,
   options: RewriteOptions,
   counts: HistoryCounts,
-): Promise<HistoryReport> {
+): Promise<ThinReport> {
   const { budgetBytes = Number.POSITIVE_INFINITY, bytesPerSecond } = options;
   const isStopped = options.isStopped ?? (() => false);
   const began = pace?.elapsedMs() ?? 0;
