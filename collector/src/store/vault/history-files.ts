@@ -1,6 +1,7 @@
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { noSums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
+import { decodePurgedCommit, decodePurging } from '../catalog/purge-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type {
@@ -103,6 +104,25 @@ export async function firstLeafOf(catalog: CatalogStore, file: number): Promise<
     else high = middle;
   }
   return low;
+}
+
+/** The files that say what purges have left, and the leaves that these are about. */
+export async function purgedPlaces(
+  catalog: CatalogStore,
+): Promise<{ readonly files: ReadonlySet<number>; readonly leaves: readonly number[] }> {
+  const files = new Set<number>();
+  const leaves: number[] = [];
+  for await (const [key, value] of catalog.scan(ranges.purged)) {
+    files.add(decodePurgedCommit(value).place.file);
+    leaves.push(readKey.number(key));
+  }
+  const purging = await catalog.get(keys.purging);
+  if (purging !== undefined)
+    for (const [leafIndex, { place }] of decodePurging(purging)) {
+      files.add(place.file);
+      leaves.push(leafIndex);
+    }
+  return { files, leaves };
 }
 
 function behind(file: number): StoreError {
