@@ -23,6 +23,10 @@ const purgeInfo = z.object({
   /** From when on another operator may approve it. */
   notBeforeMs: timeMs,
   approved: purgeWord.optional(),
+  /** Whether its content still waits for a sweep; of what was approved. */
+  waits: z.boolean().optional(),
+  /** PCs that have to answer first. */
+  waitsFor: z.array(z.string()),
   cancelled: purgeWord.extend({ reason: z.string() }).optional(),
 });
 export type PurgeInfo = z.infer<typeof purgeInfo>;

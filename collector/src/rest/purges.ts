@@ -17,7 +17,8 @@ import {
 } from '../api/purge-messages.ts';
 import { MAX_PURGE_BODY_BYTES } from '../limits.ts';
 import { PURGE_DELAY_MS } from '../retention/brakes.ts';
-import type { PurgeWord } from '../store/catalog/purge-row.ts';
+import type { PurgeRow, PurgeWord } from '../store/catalog/purge-row.ts';
+import type { VaultSweep } from '../store/vault-collection.ts';
 import type { VaultWith } from '../store/vault-store.ts';
 import { clockDoubt } from './clock.ts';
 import type { RestContext } from './context.ts';
@@ -39,11 +40,13 @@ export function purgeRoutes({ app, context, vault, stream }: OperatorRoutes): vo
   );
 }
 
-function purgesAnswer(vault: VaultWith<'purges' | 'register'>): {
+function purgesAnswer(vault: VaultWith<'purges' | 'register' | 'sweep'>): {
   readonly purges: PurgeInfo[];
 } {
   const agents = vault.register.agents();
-  const purges = vault.purges.all().map(({ body, ordered, approved, cancelled }): PurgeInfo => {
+  const { lineages } = vault.sweep.status();
+  const purges = vault.purges.all().map((row): PurgeInfo => {
+    const { body, ordered, approved, cancelled } = row;
     // The newest PC of the lineage bears its name.
     const agent = agents.findLast(({ lineageId }) => equalBytes(lineageId, body.lineageId));
     return {
@@ -52,10 +55,27 @@ function purgesAnswer(vault: VaultWith<'purges' | 'register'>): {
       ordered: wordOf(ordered),
       notBeforeMs: ordered.timeMs + PURGE_DELAY_MS,
       approved: approved && wordOf(approved),
+      waits: approved && vault.purges.isOpen(row),
+      waitsFor: waitsOf(vault, row, lineages),
       cancelled: cancelled && { ...wordOf(cancelled), reason: cancelled.reason },
     };
   });
   return { purges };
+}
+
+/** The PCs that have to answer before the content of an approved purge can be swept. */
+function waitsOf(
+  vault: VaultWith<'purges' | 'register'>,
+  row: PurgeRow,
+  lineages: ReturnType<VaultSweep['status']>['lineages'],
+): string[] {
+  if (row.approved === undefined || !vault.purges.isOpen(row)) return [];
+  return lineages.flatMap(({ waits }) =>
+    waits.flatMap(({ agent }) => {
+      const lineageId = vault.register.agentByName(agent)?.lineageId;
+      return lineageId !== undefined && equalBytes(lineageId, row.body.lineageId) ? [agent] : [];
+    }),
+  );
 }
 
 function wordOf({ leaf, timeMs, by }: PurgeWord): PurgeInfo['ordered'] {

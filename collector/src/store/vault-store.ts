@@ -252,6 +252,9 @@ export interface VaultPurges {
   /** Every purge that was ever ordered, the oldest first. */
   all(): readonly PurgeRow[];
 
+  /** Whether the content of an approved one waits for a sweep. */
+  isOpen(row: PurgeRow): boolean;
+
   /**
    * Records an order, as `VaultEvents.append` does. Refused where a lock or a hold covers what it
    * names, and where nobody knows what time it is: `STORE_BAD_EVENT`, `STORE_RETENTION_HELD`.

@@ -33,15 +33,20 @@ export async function listPurges(
   await output.result({}, purges.length === 0 ? 'No purge was ordered.' : table);
 }
 
-function stateOf({ approved, cancelled, notBeforeMs }: ShownPurge): string {
+function stateOf({ approved, cancelled, notBeforeMs, waits, waitsFor }: ShownPurge): string {
   if (cancelled !== undefined)
     return `cancelled ${formatTime(cancelled.atMs)} by ${byOf(cancelled)}`;
-  if (approved !== undefined) return `approved ${formatTime(approved.atMs)} by ${byOf(approved)}`;
+  if (approved !== undefined) {
+    const done = `approved ${formatTime(approved.atMs)} by ${byOf(approved)}`;
+    if (waits !== true) return `${done}; content swept`;
+    const whom = waitsFor.length === 0 ? '' : ` for ${[...new Set(waitsFor)].join(', ')}`;
+    return `${done}; content waits${whom}`;
+  }
   return `waits: may be approved from ${formatTime(notBeforeMs)}`;
 }
 
 function jsonOf(purge: ShownPurge): object {
-  const { body, name, agent, ordered, notBeforeMs, approved, cancelled } = purge;
+  const { body, name, agent, ordered, notBeforeMs, approved, cancelled, waits, waitsFor } = purge;
   return {
     purge: name,
     id: hex(body.purgeId),
@@ -50,6 +55,8 @@ function jsonOf(purge: ShownPurge): object {
     ordered: wordOf(ordered),
     notBefore: formatInstant(notBeforeMs),
     approved: approved === undefined ? null : wordOf(approved),
+    content: approved === undefined ? null : waits === true ? 'waits' : 'swept',
+    waitsFor,
     cancelled: cancelled === undefined ? null : { ...wordOf(cancelled), reason: cancelled.reason },
   };
 }

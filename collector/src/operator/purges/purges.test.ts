@@ -147,7 +147,10 @@ describe('purge', () => {
     expect(done.stderr).toContain('goes: /data/p-0815/a.raw');
     expect(done.lines).toMatchObject([{ event: 'approved', purge, commits: 1, versions: 2 }]);
     expect(await list()).toMatchObject([
-      { state: 'approved', ordered: { by: 'maria' }, approved: { by: 'ines' } },
+      {
+        ...{ state: 'approved', ordered: { by: 'maria' }, approved: { by: 'ines' } },
+        ...{ content: 'waits', waitsFor: [] },
+      },
     ]);
     const ls = await ok('ls', '--agent', 'hplc-1', ...kit, '--json');
     const { lines: listed } = ls;
@@ -161,6 +164,15 @@ describe('purge', () => {
     expect(await readFile(join(to, 'data/other/c.raw'), 'utf8')).toBe('result');
     const again = await approve('ines');
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('was approved on')]);
+    // Its content is worth a sweep at once; the PC has to answer first.
+    const gc = await tried('gc', 'run', '--json');
+    expect([gc.code, gc.stderr]).toEqual([3, expect.anything()]);
+    expect(await list()).toMatchObject([{ content: 'waits', waitsFor: ['hplc-1'] }]);
+    await ok('agent', 'lost', 'hplc-1', '--reason', 'a test');
+    await ok('gc', 'run', '--json');
+    expect(await list()).toMatchObject([{ content: 'swept', waitsFor: [] }]);
+    const explained = ['explain', '--agent', 'hplc-1', '--path', '/data/p-0815/a.raw', ...kit];
+    expect((await ok(...explained)).stdout).toContain('purged');
     const fsck = await aliquot(['fsck', '--data', at('data'), '--json']);
     expect([fsck.stdout, fsck.code]).toEqual([expect.stringContaining('"faults":0'), 0]);
   });

@@ -17,7 +17,13 @@ export interface PurgeRow {
    * `unswept`: the epoch that its lineage's agents were told and that was not swept then; 0: none.
    * What was purged after that was told counts as there until it is.
    */
-  readonly approved: (PurgeWord & { readonly unswept: number }) | undefined;
+  readonly approved:
+    | (PurgeWord & {
+        readonly unswept: number;
+        /** The newest epoch that its lineage's agents had been told: the next one takes the content. */
+        readonly announced: number;
+      })
+    | undefined;
   /** `by`: empty for the authority. */
   readonly cancelled: (PurgeWord & { readonly reason: string }) | undefined;
 }
@@ -32,7 +38,7 @@ export interface PurgeWord {
 export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): Buffer {
   const row = word(new RowWriter().blob(encodePurgeOrderBody(body)), ordered);
   row.u8(approved === undefined ? 0 : 1);
-  if (approved !== undefined) word(row, approved).u64(approved.unswept);
+  if (approved !== undefined) word(row, approved).u64(approved.unswept).u64(approved.announced);
   row.u8(cancelled === undefined ? 0 : 1);
   if (cancelled !== undefined) word(row, cancelled).text(cancelled.reason);
   return row.finish();
@@ -42,7 +48,8 @@ export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): B
 export function decodePurge(bytes: Uint8Array): PurgeRow {
   const row = new RowReader(bytes);
   const set = { body: decodePurgeOrderBody(row.blob()), ordered: readWord(row) };
-  const approved = row.u8() === 0 ? undefined : { ...readWord(row), unswept: row.u64() };
+  const approved =
+    row.u8() === 0 ? undefined : { ...readWord(row), unswept: row.u64(), announced: row.u64() };
   const cancelled = row.u8() === 0 ? undefined : { ...readWord(row), reason: row.text() };
   return { ...set, approved, cancelled };
 }

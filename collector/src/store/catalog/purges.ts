@@ -1,5 +1,6 @@
-import type { PurgeId } from '@aliquot/proto';
+import type { LineageId, PurgeId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { ranges } from './catalog-keys.ts';
 import type { CatalogStore } from './catalog-store.ts';
 import { decodePurge, type PurgeRow } from './purge-row.ts';
@@ -37,6 +38,16 @@ export class OrderedPurges {
   countsAsThere(approvedLeaf: number, gcEpoch: number): boolean {
     return this.all().some(
       ({ approved }) => approved?.leaf === approvedLeaf && approved.unswept === gcEpoch,
+    );
+  }
+
+  /** Whether the content of a purge waits for a sweep of its lineage, by what was swept of it. */
+  isOpen(lineageId: LineageId, swept: number): boolean {
+    return this.all().some(
+      ({ body, approved }) =>
+        approved !== undefined &&
+        equalBytes(body.lineageId, lineageId) &&
+        swept <= approved.announced,
     );
   }
 

@@ -68,6 +68,9 @@ export function purgesOf(parts: VaultParts): VaultPurges {
   return {
     all: () => keeper.live().registry.purges.all(),
 
+    isOpen: ({ body: { lineageId }, approved }) =>
+      approved !== undefined && keeper.live().registry.sweep(lineageId).swept <= approved.announced,
+
     order: (event) =>
       unlessKept({
         bodyOf: () => decodePurgeOrderBody(event.order.body),

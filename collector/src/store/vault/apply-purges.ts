@@ -79,7 +79,7 @@ export async function applyPurgeApproval(
   change.del(keys.purging);
   const { announced, swept } = registry.sweep(row.body.lineageId);
   const unswept = announced > swept ? announced : 0;
-  return put(change, { ...row, approved: { ...wordOf(place, operator), unswept } });
+  return put(change, { ...row, approved: { ...wordOf(place, operator), unswept, announced } });
 }
 
 export function applyPurgeCancel(

@@ -41,16 +41,24 @@ export async function* collectVault(
   yield await dropped(() =>
     parts.withRoom(() => dropExpired(keeper, (core) => parts.askedOf(core, nowMs), isStopped)),
   );
+  let isPurging = false;
   for (const { lineageId, agent } of lineagesOf((await keeper.ready()).registry)) {
     if (isStopped()) return;
     const { registry } = await keeper.ready();
     const progress = registry.sweep(lineageId);
     const { announced, swept, droppedVersions, droppedBytes } = progress;
     const bytes = Number(droppedBytes);
+    // What was purged is not to wait until there is more.
+    const isPurged = registry.purges.isOpen(lineageId, swept);
+    isPurging ||= isPurged;
     if (announced === swept) {
       const hasDropped = droppedVersions > 0;
       if (!mayAnnounce({ announced, swept, hasDropped })) continue;
-      const gain = { droppedBytes, keptBytes: bytesOf(registry, lineageId), isAsked: all };
+      const gain = {
+        droppedBytes,
+        keptBytes: bytesOf(registry, lineageId),
+        isAsked: all || isPurged,
+      };
       if (!isWorthAnEpoch(gain)) {
         yield { type: 'lineage', agent, droppedBytes: bytes, outcome: { type: 'not-worth-it' } };
         continue;
@@ -62,7 +70,10 @@ export async function* collectVault(
   }
   if (isStopped()) return;
   const bytesPerSecond = REWRITTEN_BYTES_PER_SECOND;
-  yield { type: 'rewritten', report: await parts.rewrite({ all, bytesPerSecond, isStopped }) };
+  yield {
+    type: 'rewritten',
+    report: await parts.rewrite({ all: all || isPurging, bytesPerSecond, isStopped }),
+  };
 }
 
 /** What a collection would free, if all who are waited for had answered. Nothing is changed. */
