@@ -55,7 +55,7 @@ Options:
 Peers on Debian: apt-get install restic borgbackup rsync
 
 What is measured of Aliquot alone, by one program each (docs/performance.md says what of; --data DIR as above):
-  node --conditions=aliquot-source bench/mark.ts | bench/simulate.ts | bench/rewrite.ts
+  node --conditions=aliquot-source bench/mark.ts | bench/simulate.ts | bench/rewrite.ts | bench/beside-collection.ts
 
 Examples:
   npm run bench

@@ -11,10 +11,8 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readPolicy } from '../shared/src/settings/policy.ts';
-import { inClear } from '../shared/src/settings/retention.ts';
-import { retentionTemplates } from '../shared/src/settings/retention-templates.ts';
 import { alone } from './collection/alone.ts';
+import { templateRules } from './collection/rules.ts';
 import { makeVersions, openVault, worldOf } from './collection/versions.ts';
 import { dataFolder } from './options.ts';
 
@@ -45,15 +43,6 @@ async function make(dir: string): Promise<void> {
   await makeVersions(world, vault, { agents, filesEach, versionsEach }, say);
   await vault.close();
   renameSync(`${dir}.part`, dir);
-}
-
-/** The rules of the template "raw", set long ago. */
-function templateRules() {
-  const read = readPolicy(retentionTemplates[0]?.text ?? '');
-  const section = 'policy' in read ? read.policy.retention : undefined;
-  if (section === undefined) throw new Error('the template has rules');
-  const none = { lineages: new Uint8Array(0), sources: new Uint8Array(0) };
-  return { revision: 1, setAtMs: 0, ...inClear(section, () => none) };
 }
 
 async function simulate(dir: string): Promise<void> {

@@ -3,7 +3,7 @@
 export * from './block-types.ts';
 export * from './brand.ts';
 export * from './desk-types.ts';
-export { decodeBlock } from './door/block.ts';
+export { blockRowCount, decodeBlock } from './door/block.ts';
 export {
   clearRowBytes,
   clearRowBytesAt,

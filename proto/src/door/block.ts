@@ -93,6 +93,22 @@ export function decodeBlock(input: Uint8Array): VersionBlock {
   return block;
 }
 
+/**
+ * How many rows a block has, those that were purged included: all that is asked of blocks before
+ * the one that is wanted. What else is in it, nobody has looked at. @throws FormatError
+ */
+export function blockRowCount(bytes: Uint8Array): number {
+  const head = new ColumnReader(WHAT, bytes);
+  if (bytes.length < BLOCK_HEAD_BYTES || BLOCK_MAGIC.some((byte, at) => bytes[at] !== byte))
+    throw head.malformed('does not begin with "ALQV"');
+  head.raw(BLOCK_MAGIC.length + 2);
+  const count = head.u16();
+  if (count === 0) throw head.malformed('has no rows');
+  if (count > MAX_BLOCK_ROWS)
+    throw head.limit(`has ${count} rows, more than the ${MAX_BLOCK_ROWS} allowed`);
+  return count;
+}
+
 function purgedIn(reader: ColumnReader, count: number): PurgedRow[] {
   const marks = reader.raw((count + 7) >>> 3);
   const purged: PurgedRow[] = [];

@@ -1,5 +1,6 @@
 import {
   type BlockRow,
+  blockRowCount,
   decodeBlock,
   type Entry,
   setSegmentLengths,
@@ -132,6 +133,14 @@ describe('a version block', () => {
     expect(builder.fits(bareDraft('/f/256', 'directory'))).toBe(false);
     const sealed = builder.seal(random);
     expect(decodeBlock(sealed.bytes).count).toBe(256);
+    expect(blockRowCount(sealed.bytes)).toBe(256);
+    const [none, over] = [0, 257].map((count) => {
+      const bytes = sealed.bytes.slice();
+      new DataView(bytes.buffer).setUint16(6, count);
+      return bytes;
+    });
+    expect(() => blockRowCount(none as Uint8Array)).toThrow('no rows');
+    expect(() => blockRowCount(over as Uint8Array)).toThrow('more than the 256');
     expect(builder.fits(bareDraft('/f/256', 'directory'))).toBe(true);
   });
 

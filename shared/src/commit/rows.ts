@@ -2,6 +2,7 @@ import {
   type BlockFacts,
   type BlockRow,
   blockRow,
+  blockRowCount,
   type CommitBlock,
   type CommitHash,
   type CommitHeader,
@@ -45,13 +46,17 @@ export interface SlotPlace {
 
 /**
  * The versions of a commit, by slot: the rows of its blocks, counted through. The one way in which
- * readers see them. Blocks are taken apart when somebody asks for the first row.
+ * readers see them. A block is taken apart when somebody asks for a row of it.
  */
 export class CommitRows {
   readonly #commit: Pick<SignedCommit, 'blocks' | 'lacking'>;
   readonly #lacking: ReadonlySet<number>;
   readonly #facts: readonly BlockFacts[];
   #held: readonly HeldBlock[] | undefined;
+  /** The slot of each block's first row. */
+  #starts: readonly number[] | undefined;
+  /** Those that were taken apart by themselves, by their index. */
+  readonly #some = new Map<number, HeldBlock>();
 
   /** @param facts of rows that are not left, to be gone through like those that are. */
   constructor(commit: Pick<SignedCommit, 'blocks' | 'lacking'>, facts: readonly BlockFacts[] = []) {
@@ -129,9 +134,16 @@ export class CommitRows {
     return row?.kind === 'result' ? row : undefined;
   }
 
+  /** Shows one row by its columns, as `each` does, where it is there. @throws FormatError */
+  show(slot: number, visit: (block: VersionBlock, place: number, slot: number) => void): void {
+    const at = this.placeOf(slot);
+    const block = at === undefined ? undefined : this.#blockAt(at.index);
+    if (at !== undefined && block !== undefined) visit(block.rows, at.place, slot);
+  }
+
   #row(slot: number): BlockRow | undefined {
     const at = this.placeOf(slot);
-    const block = at === undefined ? undefined : this.blocks[at.index];
+    const block = at === undefined ? undefined : this.#blockAt(at.index);
     return at === undefined || block === undefined ? undefined : blockRow(block.rows, at.place);
   }
 
@@ -139,7 +151,7 @@ export class CommitRows {
   placeOf(slot: number): SlotPlace | undefined {
     if (this.#lacking.has(slot)) return undefined;
     const index = this.#indexOf(slot);
-    const block = this.blocks[index];
+    const block = this.#blockAt(index);
     if (block === undefined) return undefined;
     const number = slot - block.from;
     if (!block.rows.isPurged)
@@ -150,30 +162,55 @@ export class CommitRows {
 
   /** The block that begins at or before a slot. */
   #indexOf(slot: number): number {
-    const { blocks } = this;
-    let [low, high] = [0, blocks.length - 1];
+    this.#starts ??= startsOf(this.#commit.blocks);
+    const starts = this.#starts;
+    let [low, high] = [0, starts.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if ((blocks[middle]?.from ?? 0) <= slot) low = middle;
+      if ((starts[middle] ?? 0) <= slot) low = middle;
       else high = middle - 1;
     }
     return low;
   }
+
+  /** One block; what others say is not looked at for it. */
+  #blockAt(index: number): HeldBlock | undefined {
+    if (this.#held !== undefined || this.#facts.length > 0) return this.blocks[index];
+    const [block, from] = [this.#commit.blocks[index], this.#starts?.[index]];
+    if (block === undefined || from === undefined) return undefined;
+    const known = this.#some.get(index);
+    const held = known ?? heldBlock(block, from);
+    this.#some.set(index, held);
+    return held;
+  }
+}
+
+function startsOf(blocks: readonly CommitBlock[]): number[] {
+  let from = 0;
+  return blocks.map((block) => {
+    const start = from;
+    from += block.gone === undefined ? blockRowCount(block.block) : noRowsOf(block).count;
+    return start;
+  });
 }
 
 function heldBlocks(blocks: readonly CommitBlock[]): HeldBlock[] {
   let from = 0;
   return blocks.map((block) => {
-    const rows = block.gone === undefined ? decodeBlock(block.block) : noRowsOf(block);
-    if (rows.isPurged !== (block.formerDigest !== undefined))
-      throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
-    const marks = block.formerMarks?.length;
-    if (marks !== undefined && marks !== SUMMARY_MARK_BYTES * rows.count)
-      throw new FormatError('FORMAT_MALFORMED', 'a commit has a block with marks of other rows');
-    const held = { ...block, rows, from };
-    from += rows.count;
+    const held = heldBlock(block, from);
+    from += held.rows.count;
     return held;
   });
+}
+
+function heldBlock(block: CommitBlock, from: number): HeldBlock {
+  const rows = block.gone === undefined ? decodeBlock(block.block) : noRowsOf(block);
+  if (rows.isPurged !== (block.formerDigest !== undefined))
+    throw new FormatError('FORMAT_MALFORMED', 'a commit has a purged block without its digest');
+  const marks = block.formerMarks?.length;
+  if (marks !== undefined && marks !== SUMMARY_MARK_BYTES * rows.count)
+    throw new FormatError('FORMAT_MALFORMED', 'a commit has a block with marks of other rows');
+  return { ...block, rows, from };
 }
 
 /** Those of files that are there, in their order. @throws FormatError */

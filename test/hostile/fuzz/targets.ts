@@ -408,7 +408,9 @@ const blockTargets: readonly FuzzTarget[] = [
     name: 'proto-VersionBlock',
     seeds: () => [sealedBlock.bytes],
     run: (bytes) => {
+      const rows = proto.blockRowCount(bytes);
       const block = proto.decodeBlock(bytes);
+      if (rows !== block.count) throw new RangeError('a block has two counts of rows');
       for (const place of block.kinds.keys()) proto.blockRow(block, place);
     },
   },

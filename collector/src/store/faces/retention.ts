@@ -16,6 +16,11 @@ const NOBODY: LineageId = asLineageId(new Uint8Array(ID_BYTES));
 /** Without rules nothing goes that could be had back. */
 const usualGrace: Term = { count: 7, unit: 'd' };
 
+/** Long work of the vault's own, step by step. */
+export function longStepOf({ turns }: Pick<VaultParts, 'turns'>): LongStep {
+  return (work) => turns.step(NOBODY, work);
+}
+
 /** What is asked before something is dropped. */
 export function letGoAsked({
   vault: { catalogSecretKey },

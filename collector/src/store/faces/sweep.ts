@@ -12,10 +12,11 @@ import { namedVersions } from '../vault/named-versions.ts';
 import { sweepSet } from '../vault/sweep-set.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultData, VaultSweep } from '../vault-collection.ts';
-import { letGoAsked } from './retention.ts';
+import { letGoAsked, longStepOf } from './retention.ts';
 
 export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite'>): VaultSweep {
   const { keeper, random, hasher, reserve } = parts;
+  const step = longStepOf(parts);
   const sweeping = new Serial();
   const watch = (lineageId: LineageId): void => {
     if (!keeper.uploads.isWatched(lineageId))
@@ -66,7 +67,9 @@ export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite
 
     sweep: (lineageId, { letGo, isStopped = () => false } = {}) =>
       sweeping.run(() =>
-        reserve.withRoom(() => sweepSet({ keeper, random, hasher, isStopped }, lineageId, letGo)),
+        reserve.withRoom(() =>
+          sweepSet({ keeper, random, hasher, step, isStopped }, lineageId, letGo),
+        ),
       ),
 
     async *collect({ isStopped = () => false, ...options }) {

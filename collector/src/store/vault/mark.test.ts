@@ -50,14 +50,14 @@ test('I-C22 commits of other lineages are nothing new for a mark', async () => {
     for (let at = 0; at < 3; at += 1) await backs(1, `other ${at}`);
   });
   expect(size).toBe(before + 3);
-  expect(await mark.walkTo(before)).toBeUndefined();
+  expect(await mark.walkSome(before, Number.POSITIVE_INFINITY)).toBeUndefined();
   expect(await mark.cameBy(size)).toBe(mark.ground.walked);
 });
 
 test('I-C22 what came since a mark is walked a bounded part at a time, and counts as walked only when all below it is', async () => {
   const words = Array.from({ length: 6 }, (_, at) => `file ${at}`);
   const { mark, before, size, sent } = await marked((backs) => backs(0, ...words));
-  expect(await mark.walkTo(before)).toBeUndefined();
+  expect(await mark.walkSome(before, Number.POSITIVE_INFINITY)).toBeUndefined();
   expect(await mark.cameBy(size)).toBe(mark.ground.walked + 1);
   let parts = 0;
   for (; (await mark.walkSome(size, 2)) === 'unfinished'; parts += 1)
@@ -70,14 +70,14 @@ test('I-C22 what came since a mark is walked a bounded part at a time, and count
 
 test('I-C22 pages that a long commit proves before it is accepted are new, and walked with all that is below them', async () => {
   const { mark, before, sent, proved } = await marked((backs) => backs(0, 'long'));
-  expect(await mark.walkTo(before)).toBeUndefined();
+  expect(await mark.walkSome(before, Number.POSITIVE_INFINITY)).toBeUndefined();
   const items = sent[1]?.items ?? [];
   const reached = () => items.map(({ id, kind }) => mark.reaches(id, kind === 'page'));
   expect(reached()).not.toContain(true);
   // No commit that was accepted by then names them.
   proved.push(...items.flatMap(({ id, kind }) => (kind === 'page' ? [id] : [])));
   expect(await mark.cameBy(before)).toBe(mark.ground.walked + proved.length);
-  expect(await mark.walkTo(before)).toBeUndefined();
+  expect(await mark.walkSome(before, Number.POSITIVE_INFINITY)).toBeUndefined();
   expect(reached()).not.toContain(false);
   expect(await mark.cameBy(before)).toBe(mark.ground.walked);
 });

@@ -57,7 +57,7 @@ export interface Unreadable {
  * as a Bloom table tells them: its mistakes only keep.
  *
  * Memory: ten bits a chunk, some 100 bytes a page, 200 a slab, 8 a commit. Beside the vault's queue; what
- * is committed meanwhile is walked by the next `walkTo`.
+ * is committed meanwhile is walked by the next `walkSome`.
  */
 export class Mark {
   readonly #core: VaultCore;
@@ -74,6 +74,10 @@ export class Mark {
   #walked = 0;
   #commits = 0;
   #hasBegun = false;
+  /** Commits that are to be walked up to a size of the log: they are looked for once. */
+  #next: { readonly size: number; readonly leaves: readonly number[]; done: number } = {
+    ...{ size: 0, leaves: [], done: 0 },
+  };
   /** Whether every record can be read that says what is in whose set; undefined: not asked yet. */
   #isSetCertain: boolean | undefined;
   /** Pages that were proved since the mark began, and how many of them were walked. */
@@ -129,14 +133,9 @@ export class Mark {
 
   /**
    * Walks every commit up to a size of the log that was not walked yet, and pages that were proved
-   * since the mark began: a commit that is still to come relies on what is below them.
+   * since the mark began: a commit that is still to come relies on what is below them. No more than
+   * so many pages' worth: the next call goes on.
    */
-  async walkTo(size: number): Promise<Unreadable | undefined> {
-    const ended = await this.walkSome(size, Number.POSITIVE_INFINITY);
-    return ended === 'unfinished' ? undefined : ended;
-  }
-
-  /** The same, but no more than so many pages' worth at a time: the next call goes on. */
   async walkSome(size: number, pages: number): Promise<Unreadable | 'unfinished' | undefined> {
     const room: WalkRoom = { left: pages };
     for (; this.#provedWalked < this.#proved.length; this.#provedWalked += 1) {
@@ -145,13 +144,18 @@ export class Mark {
     }
     const below = await this.#walkPages(room);
     if (below !== undefined) return below;
-    const leaves = this.#hasBegun ? await this.#logged(size) : await this.#linked(size);
+    if (this.#next.size !== size) {
+      const leaves = this.#hasBegun ? await this.#logged(size) : await this.#linked(size);
+      this.#next = { size, leaves, done: 0 };
+    }
     this.#hasBegun = true;
+    const next = this.#next;
     const dropped = new DroppedSlots(this.#core.catalog, this.#walked, size, (run) =>
       this.#isGone(run),
     );
     try {
-      for (const leafIndex of leaves) {
+      while (next.done < next.leaves.length) {
+        const leafIndex = next.leaves[next.done] as number;
         if (room.left <= 0) return 'unfinished';
         const stored = await this.#core.leafRecord(leafIndex).catch(passedOver);
         if (stored === undefined)
@@ -162,6 +166,7 @@ export class Mark {
         for (const slab of slabs) this.#enterSlab(slab);
         for (const list of lists) this.#enter(list);
         // From here on its pages are open, which says that it is not walked whole.
+        next.done += 1;
         this.#walked = leafIndex + 1;
         this.#commits += 1;
         room.left -= 1 + rows.count / ROWS_FOR_PAGE;

@@ -5,6 +5,7 @@ import type { Random } from '@aliquot/shared/ports';
 import { mayDrop } from '../../collection/progress.ts';
 import { compareLeaving, fateOf, sweepRefusal } from '../../collection/sweeping.ts';
 import { ranges, readKey } from '../catalog/catalog-keys.ts';
+import type { CatalogRow } from '../catalog/catalog-store.ts';
 import { hasPiece, type ItemRow, isSet, placesToRead, slabIn } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
 import type { PiecesHeld } from '../packs/slab-pieces.ts';
@@ -12,9 +13,14 @@ import type { SweepOutcome } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { sweepWaitsFor } from './gc-epochs.ts';
-import { Mark } from './mark.ts';
+import { Mark, type Unreadable } from './mark.ts';
+import type { LongStep } from './retention/facts-of.ts';
 import type { ThinSlab } from './thin-slabs.ts';
 
+/** Pages that are walked in one step beside the queue: some ten milliseconds. */
+const STEP_PAGES = 64;
+/** Rows that are looked through in one step: a few milliseconds. */
+const STEP_ROWS = 1024;
 /** Items that leave by one record: a step of some ten milliseconds. */
 const STEP_ITEMS = 1024;
 /** What comes all the time is walked beside the queue so often, and then also in it. */
@@ -26,6 +32,7 @@ export interface SweepParts {
   readonly keeper: CoreKeeper;
   readonly random: Random;
   readonly hasher: Hasher;
+  readonly step: LongStep;
   readonly isStopped: () => boolean;
 }
 
@@ -69,7 +76,7 @@ export async function sweepSet(
     }
     const mark = new Mark(core, lineageId, parts, uploads.beginMark(lineageId), onlyLook);
     try {
-      const failed = await mark.walkTo(core.sums.leaves);
+      const failed = await walkBeside(parts, mark, core.sums.leaves);
       if (failed !== undefined) return failed;
       const sweep = new Sweep(parts, core, lineageId, announced, mark);
       return await (onlyLook === undefined ? sweep.run() : sweep.look());
@@ -77,6 +84,18 @@ export async function sweepSet(
       uploads.endMark(lineageId);
     }
   });
+}
+
+/** Beside the queue, in steps that give way to others. */
+async function walkBeside(
+  { step }: SweepParts,
+  mark: Mark,
+  size: number,
+): Promise<Unreadable | undefined> {
+  for (;;) {
+    const ended = await step(() => mark.walkSome(size, STEP_PAGES));
+    if (ended !== 'unfinished') return ended;
+  }
 }
 
 class Sweep {
@@ -134,14 +153,16 @@ class Sweep {
     items: readonly SetItem[],
     end?: readonly ThinSlab[],
   ): Promise<SweepOutcome | undefined> {
-    const { keeper, isStopped } = this.#parts;
+    const { keeper, step, isStopped } = this.#parts;
     for (let walks = 0; ; walks += 1) {
       if (isStopped()) return { type: 'stopped' };
       const insists = walks >= MOST_WALKS;
-      const refused = await keeper.do((core) => this.#sweepNow(core, items, end, insists));
+      const refused = await step(() =>
+        keeper.do((core) => this.#sweepNow(core, items, end, insists)),
+      );
       if (refused !== 'unwalked') return refused;
       // Of those that were seen: the log has one more while it is appended.
-      const failed = await this.#mark.walkTo(this.#core.sums.leaves);
+      const failed = await walkBeside(this.#parts, this.#mark, this.#core.sums.leaves);
       if (failed !== undefined) return failed;
     }
   }
@@ -232,14 +253,33 @@ class Sweep {
       if (item.isPage === pages && !this.#mark.reaches(item.id, pages)) yield item;
   }
 
+  /** Rows of the catalog, some at a time. */
+  async *#inSteps(rows: AsyncGenerator<CatalogRow, void, void>): AsyncGenerator<CatalogRow> {
+    try {
+      for (let isDone = false; !isDone; )
+        yield* await this.#parts.step(async () => {
+          const some: CatalogRow[] = [];
+          for (; some.length < STEP_ROWS && !isDone; ) {
+            const next = await rows.next();
+            isDone = next.done === true;
+            if (next.done !== true) some.push(next.value);
+          }
+          return some;
+        });
+    } finally {
+      await rows.return();
+    }
+  }
+
   async *#owned(): AsyncGenerator<SetItem> {
     const { catalog } = this.#core;
-    for await (const [key, value] of catalog.scan(ranges.items)) {
+    for await (const [key, value] of this.#inSteps(catalog.scan(ranges.items))) {
       const row = read.item(value);
       if (row.owner === undefined || !equalBytes(row.owner.lineageId, this.#lineageId)) continue;
       yield itemOf(readKey.item(key), row, row.owner.owned === 'referenced', row.others === 0);
     }
-    for await (const [key, value] of catalog.scan(ranges.ownedOf(this.#lineageId))) {
+    const others = catalog.scan(ranges.ownedOf(this.#lineageId));
+    for await (const [key, value] of this.#inSteps(others)) {
       const id = readKey.ownedItem(key);
       const [row] = await this.#core.items.rows([id]);
       const isLast = row?.owner === undefined && row?.others === 1;

@@ -4,7 +4,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import type { Clock, Timers } from '@aliquot/shared/ports';
 
 /** While others are served, long work rests so many times as long as its last step took. */
-const REST = 6;
+const REST = 10;
 const LONGEST_REST_MS = 1000;
 /** While a call of others is always under way, a step is due after so many of them. */
 const CALLS_FOR_A_STEP = 16;
@@ -18,7 +18,7 @@ interface Waiter {
  * Who goes on when. What an agent asks is served as it comes; long work, whose length an agent's
  * claims decide, is done in steps that give way: one step at a time, lineages in turn, and with a
  * rest behind each while others are served. So neither one commit nor many of one agent take more
- * than a seventh of the time from others, and nobody waits for ever.
+ * than an eleventh of the time from others, and nobody waits for ever.
  */
 export class Turns {
   readonly #clock: Clock;

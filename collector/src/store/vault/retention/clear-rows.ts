@@ -68,6 +68,8 @@ export interface ClearLeaf {
   readonly receivedMs: number;
   /** Shows those of its versions that are meant, by rising slot. */
   each(visit: (facts: ClearFacts) => void): void;
+  /** Shows those of some slots that are meant; only their blocks are taken apart. */
+  at(slots: Iterable<number>, visit: (facts: ClearFacts) => void): void;
 }
 
 /** Which versions are wanted, where not all are. */
@@ -96,7 +98,7 @@ export async function clearLeaf(
   }
 }
 
-interface StoredLeaf extends Pick<ClearLeaf, 'each'> {
+interface StoredLeaf extends Omit<ClearLeaf, 'receivedMs'> {
   readonly leaf: Uint8Array;
 }
 
@@ -109,10 +111,11 @@ function commitIn(
   const { commit, leaf } = decodeStoredCommit(payload);
   const signed = decodeSignedCommit(commit);
   const row = core.registry.row(decodeCommitHeader(signed.header).agentId);
-  const each: ClearLeaf['each'] = (visit) => {
+  const rows = new CommitRows(signed);
+  const shownTo = (visit: (facts: ClearFacts) => void) => {
     let columns: VersionBlock | undefined;
     let [numbers, results]: [number[], number[]] = [[], []];
-    new CommitRows(signed).each((block, place, slot) => {
+    return (block: VersionBlock, place: number, slot: number): void => {
       if (isMeant !== undefined) {
         const id = block.ids.subarray(place * ID_BYTES, (place + 1) * ID_BYTES);
         if (!isMeant(id, rowKind(block, place) === 'result')) return;
@@ -133,9 +136,16 @@ function commitIn(
         ruledBy: numbers[block.sourceOf[place] ?? 0] ?? NONE,
         result: results[block.resultOf[place] ?? NONE] ?? NONE,
       });
-    });
+    };
   };
-  return { leaf, each };
+  return {
+    leaf,
+    each: (visit) => rows.each(shownTo(visit)),
+    at(slots, visit) {
+      const show = shownTo(visit);
+      for (const slot of slots) rows.show(slot, show);
+    },
+  };
 }
 
 /** What an operator said to be gone: of no class. */
@@ -143,12 +153,14 @@ function goneIn(payload: Uint8Array, isMeant: IsMeant | undefined): StoredLeaf {
   const { event, leaf } = decodeStoredEvent(payload);
   const body = decodeEventBody(event);
   const files = body.type === 'filesGone' ? body.fileIds : [];
-  const each: ClearLeaf['each'] = (visit) => {
-    for (const [slot, id] of files.entries())
-      if (isMeant?.(id, false) !== false)
+  const at: ClearLeaf['at'] = (slots, visit) => {
+    for (const slot of slots) {
+      const id = files[slot];
+      if (id !== undefined && isMeant?.(id, false) !== false)
         visit({ slot, kind: 'gone', ruledBy: NONE, size: 0, result: NONE });
+    }
   };
-  return { leaf, each };
+  return { leaf, at, each: (visit) => at(files.keys(), visit) };
 }
 
 /** An open result is to one that is closed as what grows is to what is whole. */

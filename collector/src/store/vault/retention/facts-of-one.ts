@@ -66,10 +66,10 @@ async function chainOf(
     version = earlier;
   }
   const columns = new VersionColumns();
-  const leaves = new Set(
-    [head, ...links.map(({ earlier }) => earlier)].map((one) => one.leafIndex),
-  );
-  for (const leafIndex of [...leaves].sort((a, b) => a - b)) {
+  const leaves = new Map<number, number[]>();
+  for (const { leafIndex, slot } of [head, ...links.map(({ earlier }) => earlier)])
+    leaves.set(leafIndex, [...(leaves.get(leafIndex) ?? []), slot]);
+  for (const [leafIndex, slots] of [...leaves].sort(([a], [b]) => a - b)) {
     const leaf = await clearLeaf(
       core,
       leafIndex,
@@ -78,7 +78,8 @@ async function chainOf(
     );
     if (leaf === undefined) return 'unread';
     columns.begin(leafIndex, leaf.receivedMs);
-    leaf.each((facts) => columns.add(facts));
+    const rising = slots.toSorted((a, b) => a - b);
+    leaf.at(rising, (facts) => columns.add(facts));
   }
   const receivedMs = receiptsIn(core);
   for (const { version, earlier } of links) await link(columns, version, earlier, receivedMs);
