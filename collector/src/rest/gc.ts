@@ -132,14 +132,16 @@ class Ending {
           this.#left.push({ code: 'STORE_DAMAGED', message: `pack ${pack} stays: ${why}` });
         for (const { file, why } of step.report.history.kept)
           this.#left.push({ code: 'STORE_DAMAGED', message: `history file ${file} stays: ${why}` });
-        this.#end();
+        this.#end(step.report.isDone && step.report.history.isDone);
         return;
       case 'history':
     }
   }
 
-  #end(): void {
+  /** One that was stopped on its way knows of no good end. */
+  #end(isDone: boolean): void {
     const [first, ...more] = this.#left;
+    if (first === undefined && !isDone) return;
     const others = more.length === 0 ? '' : ` (and ${more.length} more: aliquot gc run)`;
     this.#vault.maintenance.ended(
       'collection',
