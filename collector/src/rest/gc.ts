@@ -132,7 +132,7 @@ class Ending {
           this.#left.push({ code: 'STORE_DAMAGED', message: `pack ${pack} stays: ${why}` });
         for (const { file, why } of step.report.history.kept)
           this.#left.push({ code: 'STORE_DAMAGED', message: `history file ${file} stays: ${why}` });
-        this.#end(step.report.isDone && step.report.history.isDone);
+        this.#end(step.report.isDone);
         return;
       case 'history':
     }

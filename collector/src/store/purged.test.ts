@@ -18,6 +18,7 @@ import {
 } from '../../testing/retention/purges.ts';
 import { holdOn } from '../../testing/retention/signed.ts';
 import { catalogRows } from '../../testing/store/copies.ts';
+import { recordAt, spoil } from '../../testing/store/fsck-lab.ts';
 import { content, StoreWorld, type WorldAgent, type WorldFile } from '../../testing/store/world.ts';
 import { PURGE_DELAY_MS } from '../retention/brakes.ts';
 import { StoredVault } from './stored-vault.ts';
@@ -127,6 +128,19 @@ describe('I-C31 a purge that is approved', () => {
     await store.close();
     expect(await catalogRows(dir)).toEqual(live);
     store = await open();
+  });
+
+  test('is not undone by rot: where its record cannot be read, nothing of the commit is served', async () => {
+    await approved('/data/p-0815/a', '/data/p-0815/b', '/data/p-0815/c');
+    await store.flush();
+    await store.close();
+    const { path, at } = await recordAt(dir, 'purged');
+    for (const byte of [260, 270, 280]) await spoil(path, at + byte);
+    rmSync(join(dir, 'catalog'), { recursive: true });
+    store = await open();
+    await expect(store.log.leafAt(first.leafIndex)).rejects.toMatchObject({
+      code: 'STORE_DAMAGED',
+    });
   });
 
   test('is not undone by its PC, which sends the commit again', async () => {

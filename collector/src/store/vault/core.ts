@@ -73,6 +73,8 @@ export class VaultCore {
   readonly broken: Map<number, BrokenRow>;
   /** A replay has met damage where it said who uploaded what: commits say it then. */
   lostUploads = false;
+  /** A replay has met damage where it said what a purge sealed anew. */
+  lostPurged = false;
   #losses = 0;
   /** Whose commit was mended that is not in the catalog. */
   #mendedOf: AgentId | undefined;

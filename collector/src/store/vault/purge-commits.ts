@@ -1,11 +1,21 @@
-import { type ChunkId, ID_BYTES, type LineageId, type PurgeOrderBody } from '@aliquot/proto';
+import {
+  type ChunkId,
+  decodePurgeApprovalBody,
+  type EventBody,
+  ID_BYTES,
+  type LineageId,
+  type PurgeOrderBody,
+} from '@aliquot/proto';
 import { keysWholeSlab } from '@aliquot/shared/commit/purge';
 import { type CommitRows, readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
-import { ranges } from '../catalog/catalog-keys.ts';
+import { keys, ranges } from '../catalog/catalog-keys.ts';
+import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { setBit } from '../catalog/item-row.ts';
+import { decodePurgedCommit, encodePurgedCommit } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
+import { passedOver } from '../errors.ts';
 import type { VaultCore } from './core.ts';
 import { ownedBy } from './own-items.ts';
 
@@ -31,13 +41,16 @@ export interface Concerned {
 export async function concernedCommits(
   core: VaultCore,
   { lineageId, fileIds, head }: Pick<PurgeOrderBody, 'lineageId' | 'fileIds' | 'head'>,
+  commitAt: (leafIndex: number) => Promise<{ readonly commit: Uint8Array } | undefined> = (at) =>
+    core.servedCommit(at),
 ): Promise<Concerned> {
   const wanted = new Set(fileIds.map(idName));
   const slabs = new Map<string, ChunkId>();
   const found = new Map<number, ConcernedCommit>();
   for (const leafIndex of await leavesOf(core, lineageId)) {
     if (leafIndex >= head.size) continue;
-    const { commit } = await core.servedCommit(leafIndex);
+    const commit = (await commitAt(leafIndex))?.commit;
+    if (commit === undefined) continue;
     const slots = slotsOf(readCommit(commit).rows, wanted, slabs);
     if (slots.length > 0) found.set(leafIndex, { leafIndex, slots, commit });
   }
@@ -45,7 +58,8 @@ export async function concernedCommits(
   for (const lineage of await lineagesWith(core, [...slabs.values()]))
     for (const leafIndex of await leavesOf(core, lineage)) {
       if (found.has(leafIndex)) continue;
-      const { commit } = await core.servedCommit(leafIndex);
+      const commit = (await commitAt(leafIndex))?.commit;
+      if (commit === undefined) continue;
       const { blocks } = readCommit(commit).rows;
       if (blocks.some(({ rows }) => keysWholeSlab(rows, opensPurged)))
         found.set(leafIndex, { leafIndex, slots: new Uint8Array(0), commit });
@@ -53,6 +67,31 @@ export async function concernedCommits(
   const commits = [...found.values()].sort((a, b) => a.leafIndex - b.leafIndex);
   return { commits, opensPurged };
 }
+
+/**
+ * Of an approved purge of which a record has rotted: the commits that it had sealed anew, and that
+ * are nowhere now, are served no more, or what went would come back with them.
+ */
+export async function withholdUnread(
+  change: CatalogChange,
+  core: VaultCore,
+  { approval }: Extract<EventBody, { type: 'purgeApproved' }>,
+  approvedLeaf: number,
+): Promise<void> {
+  const { purgeId } = decodePurgeApprovalBody(approval.body);
+  const body = core.registry.purges.get(purgeId)?.body;
+  if (body === undefined) return;
+  const asAccepted = (leafIndex: number) => core.storedCommit(leafIndex).catch(passedOver);
+  for (const { leafIndex, slots } of (await concernedCommits(core, body, asAccepted)).commits) {
+    const row = await change.get(keys.purged(leafIndex));
+    if (row !== undefined && equalBytes(decodePurgedCommit(row).purgeId, purgeId)) continue;
+    const withheld = { purgeId, place: nowhere, approvedLeaf, slots };
+    change.put(keys.purged(leafIndex), encodePurgedCommit(withheld));
+  }
+}
+
+/** No file has this number. */
+const nowhere = { file: 0, offset: 0, length: 0 };
 
 /** What of a commit are versions of these files; the slabs of their pieces are added to `slabs`. */
 function slotsOf(

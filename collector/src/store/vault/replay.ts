@@ -42,6 +42,7 @@ import type { Effect, LeafPlace } from './effect.ts';
 import type { VaultMedia } from './media.ts';
 import { namedVersions, sizeIn } from './named-versions.ts';
 import { own } from './own-items.ts';
+import { withholdUnread } from './purge-commits.ts';
 import { routeOf } from './route.ts';
 
 /**
@@ -136,8 +137,10 @@ async function replayBroken(
     // What it took out, or let go, is there again, and goes again when that is decided again.
     case 'expired':
     case 'dropped':
-    // What it purged stays out of every answer: its own record is blank, and names nothing.
+      await core.commitChange(new CatalogChange(core.catalog), item.end);
+      break;
     case 'purged':
+      core.lostPurged = true;
       await core.commitChange(new CatalogChange(core.catalog), item.end);
       break;
     case 'swept': {
@@ -274,6 +277,10 @@ async function replayEvent(
     const event = decodeEventBody(stored.event);
     const change = new CatalogChange(core.catalog);
     const effect: Effect = await applyEvent(change, event, place, core.registry);
+    if (event.type === 'purgeApproved' && core.lostPurged) {
+      await withholdUnread(change, core, event, place.leafIndex);
+      core.lostPurged = false;
+    }
     await core.commitChange(change, item.end, effect);
     core.noteOpening(event, place.leafIndex, stored.leaf);
   });
