@@ -216,3 +216,38 @@ describe('a history from which seven of ten rounds were dropped', () => {
     await lab.expectReplayed();
   });
 });
+
+test('I-C17 I-C29 a commit that is mended while its file is written anew stays mended', async () => {
+  const lab = await Lab.make();
+  await lab.drop([1, 2, 3, 4, 5, 6]);
+  await lab.vault.flush();
+  await lab.vault.close();
+  const [first] = lab.commits;
+  if (first === undefined) throw new Error('a commit was made');
+  const [record] = (await recordsIn(nodeFiles, lab.dir, 'history')).filter(
+    ({ kind }) => kind === 'commit',
+  );
+  const path = join(lab.dir, 'history', `${String(record?.file).padStart(8, '0')}.history`);
+  for (const byte of [100, 200, 300]) await spoil(path, (record?.offset ?? 0) + byte);
+  const ports = lab.world.ports({ historyFileBytes: 12_000 });
+  let sent: Promise<unknown> | undefined;
+  // It is sent again when it was read, and its file is not whole yet.
+  const after = (writtenBytes: number, over: () => void) => {
+    if (writtenBytes > 3000 && lab.names().some((name) => !name.endsWith('.history')))
+      sent ??= lab.vault.intake.commit(lab.agent.agentId, first.bytes, lab.world.clock.now);
+    void (sent ?? Promise.resolve()).then(over);
+    return () => undefined;
+  };
+  const pace = { elapsedMs: () => 0, timers: { after } };
+  lab.vault = await StoredVault.inFolder(lab.dir, lab.world.identity, { ...ports, pace });
+  await expect(lab.vault.log.leafAt(first.leafIndex)).rejects.toMatchObject({
+    code: 'STORE_DAMAGED',
+  });
+  const { history } = await lab.vault.data.rewrite({ all: true, bytesPerSecond: 1000 });
+  expect(await sent).toMatchObject({ type: 'accepted', repeated: true });
+  expect(history).toMatchObject({ isDone: true, kept: [] });
+  expect(history.rewrittenFiles).toBeGreaterThan(0);
+  const { record: after1 } = await lab.vault.log.leafAt(first.leafIndex);
+  expect(after1.type === 'commit' && Buffer.from(after1.commit).equals(first.bytes)).toBe(true);
+  await lab.expectReplayed();
+});

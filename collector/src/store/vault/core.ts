@@ -75,6 +75,8 @@ export class VaultCore {
   lostUploads = false;
   /** A replay has met damage where it said what a purge sealed anew. */
   lostPurged = false;
+  /** How often a record was to be mended: what was read of the history before may be another now. */
+  mends = 0;
   #losses = 0;
   /** Whose commit was mended that is not in the catalog. */
   #mendedOf: AgentId | undefined;
@@ -350,6 +352,7 @@ export class VaultCore {
 
   /** Writes the record of a commit again where it has rotted. False where it cannot be the same. */
   async mend(leafIndex: number, stored: StoredCommit): Promise<boolean> {
+    this.mends += 1;
     const row = await this.catalog.get(keys.leaf(leafIndex));
     if (row === undefined) return false;
     const record = { kind: 'commit' as const, payload: encodeStoredCommit(stored) };

@@ -16,6 +16,7 @@ const GOES_PERCENT = 30;
 /** What is proved with one reading of the history. */
 const MOST_GROUPED_BYTES = 256 * 1024 * 1024;
 const MOST_ASKED = 131_072;
+const MOST_TRIES = 3;
 const NO_SLOTS: Uint8Array = new Uint8Array(0);
 
 /** What rewriting the history came to so far. */
@@ -115,13 +116,28 @@ interface ThinParts {
   readonly wrote: (bytes: number) => Promise<void>;
 }
 
-/** Whether the next may be begun. */
+/** Whether the next may be begun. A file in which something was mended meanwhile is written again. */
 async function rewriteOne(
+  parts: ThinParts,
+  plan: FilePlan,
+  proof: ThinProof,
+  counts: HistoryCounts,
+): Promise<boolean> {
+  for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+    const outcome = await rewriteOnce(parts, plan, proof, counts);
+    if (outcome !== 'mended') return outcome;
+  }
+  counts.kept.push({ file: plan.file, why: 'a commit was mended each time while it was written' });
+  return true;
+}
+
+async function rewriteOnce(
   { keeper, core, wrote }: ThinParts,
   plan: FilePlan,
   { dropped, dead }: ThinProof,
   counts: HistoryCounts,
-): Promise<boolean> {
+): Promise<boolean | 'mended'> {
+  const { mends } = core;
   const isNeeded = (id: ChunkId) => !dead.has(mapKey(id));
   const change = async (item: HistoryItem, leafIndex: number): Promise<HistoryRecord> => {
     const record = thinnedRecord(item, dropped.get(leafIndex) ?? NO_SLOTS, isNeeded);
@@ -134,15 +150,21 @@ async function rewriteOne(
   } catch (error) {
     const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
     if (!isFiles && !isDamaged(error)) throw error;
+    if (core.mends !== mends) return 'mended';
     counts.kept.push({ file: plan.file, why: (error as StoreError).message });
     return true;
   }
-  const isDone = await keeper.do(async (now) => {
+  const outcome = await keeper.do(async (now) => {
     if (now !== core) return false;
+    if (core.mends !== mends) {
+      // What was read before may be what had rotted then (I-C17).
+      await core.history.removeFormer();
+      return 'mended';
+    }
     await putInForce(core, anew, () => keeper.flushHere(core));
     return true;
   });
-  if (!isDone) return false;
+  if (outcome !== true) return outcome;
   counts.rewrittenFiles += 1;
   counts.freedBytes += plan.bytes - anew.file.bytes;
   return true;
