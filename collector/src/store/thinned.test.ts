@@ -251,3 +251,34 @@ test('I-C17 I-C29 a commit that is mended while its file is written anew stays m
   expect(after1.type === 'commit' && Buffer.from(after1.commit).equals(first.bytes)).toBe(true);
   await lab.expectReplayed();
 });
+
+test('I-C28 where the record has rotted that dropped what was thinned, nothing is listed that is not there', async () => {
+  const lab = await Lab.make();
+  await lab.drop(seven);
+  await lab.sweep();
+  await lab.thin();
+  await lab.vault.close();
+  const dropped = (await recordsIn(nodeFiles, lab.dir, 'history')).filter(
+    ({ kind }) => kind === 'dropped',
+  );
+  expect(dropped.length).toBeGreaterThan(0);
+  for (const { file, offset } of dropped) {
+    const [name] = lab.names().filter((one) => one.startsWith(String(file).padStart(8, '0')));
+    for (const byte of [60, 70, 80])
+      await spoil(join(lab.dir, 'history', name ?? ''), offset + byte);
+  }
+  rmSync(join(lab.dir, 'catalog'), { recursive: true });
+  await lab.open();
+  const { reading } = lab.vault;
+  const versions = await lab.verified(reading.everyVersion(lab.agent.lineageId));
+  expect(versions).toBe((ROUNDS - seven.length) * (FILES + 1));
+  // And who proves the list is told that the rest was dropped.
+  let wholly = 0;
+  const size = lab.vault.log.treeHead().size;
+  for await (const one of reading.commits(lab.agent.lineageId, 0, size))
+    if (one instanceof Uint8Array) {
+      const { dropped, summary } = decodeHistoryCommit(one);
+      wholly += dropped.length === summary.length ? 1 : 0;
+    }
+  expect(wholly).toBeGreaterThan(0);
+});

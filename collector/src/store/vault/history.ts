@@ -360,9 +360,17 @@ async function commitOf(
 }
 
 function withSlots(record: StateRecord, slots: readonly Slot[]): StateRecord {
+  const there = stillThere(record, slots);
   return {
     ...record,
-    live: slots.map(({ slot }) => slot),
-    versionTimesMs: slots.map(({ timeMs }) => timeMs),
+    live: there.map(({ slot }) => slot),
+    versionTimesMs: there.map(({ timeMs }) => timeMs),
   };
+}
+
+/** Less what was thinned away, where the record has rotted that says that it was dropped before. */
+function stillThere({ commit }: StateRecord, slots: readonly Slot[]): readonly Slot[] {
+  if (!decodeSignedCommit(commit).blocks.some(({ gone }) => gone !== undefined)) return slots;
+  const { rows } = readCommit(commit);
+  return slots.filter(({ slot }) => rows.placeOf(slot) !== undefined);
 }

@@ -3,16 +3,19 @@ import {
   decodeStoredEvent,
   encodeHistoryCommit,
   type LineageId,
+  type SignedCommit,
 } from '@aliquot/proto';
 import { lossHash } from '@aliquot/shared/commit/loss';
 import { lostMarks } from '@aliquot/shared/commit/lost-marks';
 import { CommitRows, commitHash } from '@aliquot/shared/commit/rows';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
+import { setBit } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
 import { decodeHead } from '../catalog/version-rows.ts';
 import { passedOver } from '../errors.ts';
 import type { BrokenCommit, PlacedEvent, ProvedEvent } from '../vault-records.ts';
+import { united } from './apply-dropped.ts';
 import type { VaultCore } from './core.ts';
 import { DroppedSlots, droppedMarks } from './dropped-slots.ts';
 
@@ -99,12 +102,22 @@ export async function* historyCommits(
         summary: isWhole ? rows.summary : new Uint8Array(0),
         lost: isWhole ? lostMarks(rows) : new Uint8Array(0),
         lossHash: lossOf,
-        dropped: droppedMarks(rows, await dropped.of(leafIndex)),
+        dropped: droppedMarks(rows, united(await dropped.of(leafIndex), missingIn(commit))),
       });
     }
   } finally {
     await dropped.close();
   }
+}
+
+/** What was thinned away was dropped before, also where the record has rotted that says so. */
+function missingIn(commit: SignedCommit): Uint8Array {
+  const missing: number[] = [];
+  if (commit.blocks.some(({ gone }) => gone !== undefined))
+    new CommitRows(commit).eachMissing((_mark, slot) => missing.push(slot));
+  const slots = new Uint8Array(((missing.at(-1) ?? -1) >>> 3) + 1);
+  for (const slot of missing) setBit(slots, slot);
+  return slots;
 }
 
 /** The policies that the log has up to a size of it, each proved. */
