@@ -14,6 +14,7 @@ import { withoutRows } from '@aliquot/shared/commit/block-purge';
 import { verifyCommit } from '@aliquot/shared/commit/commit';
 import { formerOf, type HeldBlock } from '@aliquot/shared/commit/held-block';
 import { openBlockKey, openCommitKeys, sealBlockKey } from '@aliquot/shared/commit/keys';
+import { purgedCommit } from '@aliquot/shared/commit/purge';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { describe, expect, test } from 'vitest';
 import { content, StoreWorld, WorldAgent } from '../../../testing/store/world.ts';
@@ -167,6 +168,20 @@ describe('a thinned commit', () => {
     const gone0 = thinned(after, gone(0), all);
     verifyCommit(gone0.commit, expected);
     expect(appliedRows(reread(gone0))).toEqual(appliedRows(whole));
+  });
+
+  test('is purged as any other: what was gone stays as it is', () => {
+    const { descriptor, kit, random } = world;
+    const after = thinned(whole, gone(1), all);
+    const { header, wraps, rows } = readCommit(after.commit);
+    const boxKey = { publicKey: descriptor.vaultKey, secretKey: kit.vaultSecretKey };
+    const { listKey, readKey } = openCommitKeys(wraps, boxKey, 'vault', header);
+    if (listKey === undefined || readKey === undefined) throw new Error('both keys were wrapped');
+    const what = { slots: new Set([0]), opensPurged: () => false };
+    const bytes = purgedCommit(after.commit, { rows }, { listKey, readKey }, what, random);
+    const verified = verifyCommit(bytes ?? new Uint8Array(0), expected);
+    expect(verified.rows.lacking).toBe(1 + (blocks[1]?.rows.count ?? 0));
+    expect(verified.rows.summary).toEqual(readCommit(whole.commit).rows.summary);
   });
 
   test('is no first submission, and proves what it was: another root, digest, hash or number is refused', () => {
