@@ -20,14 +20,21 @@ export function recordFileName(format: FileFormat<string>, number: number, gener
   return `${String(number).padStart(DIGITS, '0')}${behind}${format.suffix}`;
 }
 
+/** A file that another generation has taken the place of. */
+export interface FormerFile {
+  readonly name: string;
+  readonly number: number;
+  readonly generation: number;
+}
+
 /** The files of one kind in a folder. */
 export interface RecordFiles {
   /** By number, ascending: the sizes of those in force. */
   readonly sizes: Map<number, number>;
   /** The generations of those that were written anew. */
   readonly generations: Map<number, number>;
-  /** Names of files that another generation has taken the place of. */
-  readonly superseded: readonly string[];
+  /** Files that another generation has taken the place of. */
+  readonly superseded: readonly FormerFile[];
 }
 
 /** What a folder has of one kind of files. Names that are not of this kind are left alone. */
@@ -51,9 +58,9 @@ export async function listGenerations(
   });
   found.sort((left, right) => left.number - right.number || left.generation - right.generation);
   const [sizes, generations] = [new Map<number, number>(), new Map<number, number>()];
-  const superseded: string[] = [];
+  const superseded: FormerFile[] = [];
   for (const [at, { number, generation, name, size }] of found.entries()) {
-    if (found[at + 1]?.number === number) superseded.push(name);
+    if (found[at + 1]?.number === number) superseded.push({ name, number, generation });
     else {
       sizes.set(number, size);
       if (generation > 0) generations.set(number, generation);

@@ -5,8 +5,8 @@ import type { FilePort } from '../durable/file-port.ts';
 import { writeStreamDurably } from '../durable/write-stream.ts';
 import type { Random } from '../ports.ts';
 import { encodeFileHeader, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from './codec.ts';
-import { listGenerations } from './folder.ts';
-import type { FileFormat, NewRecord } from './format.ts';
+import { type FormerFile, listGenerations } from './folder.ts';
+import type { NewRecord } from './format.ts';
 import type { RecordReader } from './reader.ts';
 import { scanRecords } from './scan.ts';
 
@@ -120,19 +120,67 @@ export async function placeGeneration<K extends string>(
   await placeDurably(port, `${path}${UNPLACED}`, path);
 }
 
-/** Names of files that are not in force: superseded, or never placed. */
-export async function leftGenerations(
+/** Files that are not in force, by their names. */
+export interface LeftFiles {
+  /** Superseded, or never placed: nobody needs them. */
+  readonly needless: readonly string[];
+  /** Superseded, and sounder than what took their place and has rotted since. */
+  readonly sounder: readonly FormerFile[];
+}
+
+/**
+ * The files of a folder that are not in force. Reads those that are superseded, and what took their
+ * place.
+ *
+ * @param isProved whether the file in force is known to be whole, so that it need not be read
+ */
+export async function leftFiles<K extends string>(
+  reader: RecordReader<K>,
   port: FilePort,
-  dir: string,
-  format: FileFormat<string>,
-): Promise<string[]> {
+  isProved: (number: number) => boolean = () => false,
+): Promise<LeftFiles> {
+  const { dir, format } = reader;
   const { superseded } = await listGenerations(port, dir, format);
-  const names = [...superseded];
+  const names: string[] = [];
+  const sounder: FormerFile[] = [];
+  for (const former of superseded)
+    if (!isProved(former.number) && (await isSounder(reader, port, former))) sounder.push(former);
+    else names.push(former.name);
   await withFileErrors('list', dir, async () => {
     for await (const { name } of port.list(dir)) {
       const text = name.toString('latin1');
       if (text.endsWith(`${format.suffix}${UNPLACED}`)) names.push(text);
     }
   });
-  return names;
+  return { needless: names, sounder };
+}
+
+/** Both have the same records, some with less in them: the one with more that prove is sounder. */
+async function isSounder<K extends string>(
+  reader: RecordReader<K>,
+  port: FilePort,
+  { number, generation }: FormerFile,
+): Promise<boolean> {
+  const former = await soundIn(reader, port, reader.pathOf(number, generation), number);
+  return former > (await soundIn(reader, port, reader.path(number), number));
+}
+
+/** How many records of a file prove themselves. */
+async function soundIn<K extends string>(
+  reader: RecordReader<K>,
+  port: FilePort,
+  path: string,
+  number: number,
+): Promise<number> {
+  const { codec } = await reader.codecOf(number);
+  const size = await withFileErrors('read', path, async () => Number((await port.stat(path)).size));
+  const source = await open(port, path, number, size);
+  let sound = 0;
+  try {
+    for await (const { type } of scanRecords(source, codec, { take: () => 'prove' }))
+      if (type === 'record') sound += 1;
+  } finally {
+    await source.close();
+  }
+  return sound;
 }

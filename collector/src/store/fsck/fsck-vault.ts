@@ -34,7 +34,7 @@ import { hasOther, tellDamage } from './fsck-damage.ts';
 import { checkEndings } from './fsck-endings.ts';
 import { checkHolds } from './fsck-holds.ts';
 import { tellReserve } from './fsck-reserve.ts';
-import { tellHalfRewritten } from './fsck-rewriting.ts';
+import { tellHalfRewritten, tellSounderFormer } from './fsck-rewriting.ts';
 import { scratchBeside } from './fsck-scratch.ts';
 
 export interface VaultCheckOptions extends CheckOptions {
@@ -61,6 +61,7 @@ export class VaultCheck {
   /** Whether the history says that packs hold something. */
   #reliesOnPacks = false;
   #endingsBroken = false;
+  #history: DiskHistory | undefined;
   #holdsBroken = false;
   /** Where history or packs end in a torn record. */
   readonly #torn: string[] = [];
@@ -87,6 +88,7 @@ export class VaultCheck {
       durable: known.history,
     });
     this.counts.bytes += history.bytes;
+    await tellSounderFormer(this.#options.files, join(this.#dir, 'history'), this.#tell);
     // Behind a broken commit or event nothing can be judged: its finding stands for what follows.
     if (history.broken) return;
     const differs = await this.#follows(history, damaged);
@@ -117,6 +119,12 @@ export class VaultCheck {
     await begun.close();
     this.#repaired('the vault goes on without its packs', dir);
   }
+
+  /** The files in force, as they were read. */
+  readonly #nameOf: VaultMedia['nameOf'] = (what) =>
+    'pack' in what || this.#history === undefined
+      ? this.#media.nameOf(what)
+      : this.#history.nameOf(what);
 
   readonly #tell = (finding: Finding): void => {
     if (finding.code === 'torn-tail') this.#torn.push(finding.where);
@@ -209,6 +217,7 @@ export class VaultCheck {
         end,
       );
       opened.push(history);
+      this.#history = history;
       this.#reliesOnPacks = await reliesOnPacks({}, history);
       const packs = await DiskPacks.inspect(join(this.#dir, 'packs'), vaultId, this.#options);
       opened.push(packs);
@@ -241,7 +250,7 @@ export class VaultCheck {
     // A vault that was just added, and whose first start was cut short: nothing is in it yet.
     const real = empty ? undefined : await this.#openCatalog();
     const audit = new LogAudit(this.#vault, this.#tell);
-    const options = { audit, onUnfit: this.#unfit, nameOf: this.#media.nameOf };
+    const options = { audit, onUnfit: this.#unfit, nameOf: this.#nameOf };
     let differences: readonly string[] = [];
     try {
       if (real !== undefined && real !== 'broken') {
@@ -283,7 +292,7 @@ export class VaultCheck {
     await audit.leaveOutSwept(core);
     const damage = { damaged, missing: audit.missing, holes: audit.holes };
     const packsDir = join(this.#dir, 'packs');
-    await tellDamage(core, damage, { tell: this.#tell, nameOf: this.#media.nameOf, packsDir });
+    await tellDamage(core, damage, { tell: this.#tell, nameOf: this.#nameOf, packsDir });
     return real === 'broken' || differences.length > 0;
   }
 

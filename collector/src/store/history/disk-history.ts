@@ -6,11 +6,7 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { NewRecord } from '@aliquot/shared/records/format';
-import {
-  leftGenerations,
-  placeGeneration,
-  writeGeneration,
-} from '@aliquot/shared/records/generation';
+import { leftFiles, placeGeneration, writeGeneration } from '@aliquot/shared/records/generation';
 import { type ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { isDamaged, StoreError } from '../errors.ts';
@@ -73,6 +69,8 @@ export class DiskHistory implements HistoryLog {
   #isClosed = false;
   /** Records that were found to be damaged beyond one bit: to look for it takes a while. */
   readonly #hopeless = new Set<string>();
+  /** Files that were written anew since the opening, and read back. */
+  readonly #proved = new Set<number>();
 
   private constructor(
     reader: RecordReader<HistoryFileKind>,
@@ -197,6 +195,11 @@ export class DiskHistory implements HistoryLog {
     return true;
   }
 
+  /** How a person finds a record. */
+  nameOf({ file, offset }: HistoryPoint): string {
+    return `${this.#reader.path(file)}, byte ${offset}`;
+  }
+
   files(): readonly HistoryFile[] {
     return this.#reader.files().map(({ number: file, size: bytes }) => {
       return { file, generation: this.#reader.generationOf(file), bytes };
@@ -227,6 +230,7 @@ export class DiskHistory implements HistoryLog {
     const ports = this.#disk();
     await writing(log, () => placeGeneration(log, { number: file, generation }, ports));
     log.adopt(file, generation, bytes);
+    this.#proved.add(file);
     this.replaced += 1;
     follow();
   }
@@ -234,8 +238,9 @@ export class DiskHistory implements HistoryLog {
   async removeFormer(): Promise<void> {
     const log = this.#writable();
     const { port } = this.#disk();
-    for (const name of await leftGenerations(port, log.dir, historyFormat))
-      await writing(log, () => removeDurably(port, join(log.dir, name)));
+    const isProved = (file: number) => this.#proved.has(file);
+    const { needless } = await writing(log, () => leftFiles(log, port, isProved));
+    for (const name of needless) await writing(log, () => removeDurably(port, join(log.dir, name)));
   }
 
   #disk(): { readonly port: FilePort; readonly random: Random } {

@@ -168,7 +168,10 @@ export interface HistoryLog {
    */
   putInForce(anew: NewHistoryFile, follow: () => void): Promise<void>;
 
-  /** Removes files that are not in force, durably. */
+  /**
+   * Removes files that are not in force, durably; not one that is sounder than what took its place
+   * and has rotted since.
+   */
   removeFormer(): Promise<void>;
 
   /** Where files end that have lost their end, though others follow them: by their last bytes. */

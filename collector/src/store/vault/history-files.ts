@@ -48,7 +48,9 @@ export async function followFiles(history: HistoryLog, catalog: CatalogStore): P
       }
       for (const row of await leavesAt(catalog, file, places)) change.put(...row);
     }
-    change.put(keys.historyFile(file), values.u32(generation));
+    // As a replay has it, one that was put back by hand has no row.
+    if (generation === 0) change.del(keys.historyFile(file));
+    else change.put(keys.historyFile(file), values.u32(generation));
   }
   change.commit();
   return hasChanged;

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
 import type { DiskPort } from '@aliquot/shared/derived/level-port';
 import type { Random } from '@aliquot/shared/ports';
-import { listRecordFiles } from '@aliquot/shared/records/folder';
+import { listRecordFiles, recordFileName } from '@aliquot/shared/records/folder';
 import type { CatalogStore } from '../catalog/catalog-store.ts';
 import { openCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
 import { StoreError } from '../errors.ts';
 import { DiskHistory } from '../history/disk-history.ts';
+import { historyFormat } from '../history/history-format.ts';
 import type { HistoryLog, HistoryOpening, HistoryPoint } from '../history/history-log.ts';
 import { DiskPacks } from '../packs/disk-packs.ts';
 import { packFormat } from '../packs/pack-format.ts';
@@ -59,14 +60,13 @@ export interface DiskMediaPorts {
 export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts): VaultMedia {
   const { files, random, historyFileBytes } = ports;
   const catalog = join(dir, 'catalog');
+  let history: DiskHistory | undefined;
   return {
-    openHistory: (opening) =>
-      DiskHistory.open(
-        join(dir, 'history'),
-        vaultId,
-        { files, random, fileBytes: historyFileBytes },
-        opening,
-      ),
+    openHistory: async (opening) => {
+      const sizes = { files, random, fileBytes: historyFileBytes };
+      history = await DiskHistory.open(join(dir, 'history'), vaultId, sizes, opening);
+      return history;
+    },
     openPacks: async (opening, reliedOn) => {
       const packs = join(dir, 'packs');
       if (reliedOn && (await listRecordFiles(files, packs, packFormat)).size === 0)
@@ -88,11 +88,8 @@ export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts):
     holds: holdsFile(files, dir),
     nameOf: (what) =>
       'pack' in what
-        ? join(dir, 'packs', fileName(what.pack, '.pack'))
-        : `${join(dir, 'history', fileName(what.file, '.history'))}, byte ${what.offset}`,
+        ? join(dir, 'packs', recordFileName(packFormat, what.pack))
+        : (history?.nameOf(what) ??
+          `${join(dir, 'history', recordFileName(historyFormat, what.file))}, byte ${what.offset}`),
   };
-}
-
-function fileName(number: number, suffix: string): string {
-  return `${String(number).padStart(8, '0')}${suffix}`;
 }
