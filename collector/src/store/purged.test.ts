@@ -1,11 +1,12 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StateRecord } from '@aliquot/proto';
+import { decodeBlock, decodeSignedCommit, type StateRecord } from '@aliquot/proto';
 import { openNames } from '@aliquot/shared/commit/open-names';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
 import { utf8 } from '@aliquot/shared/crypto/bytes';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   concernedBy,
@@ -32,6 +33,7 @@ let agent: WorldAgent;
 let maria: TestOperator;
 let ines: TestOperator;
 let first: Awaited<ReturnType<WorldAgent['back']>>;
+let later: typeof first;
 
 const open = async (): Promise<StoredVault> => {
   const identity = { ...world.identity, catalogSecretKey: world.kit.catalogSecretKey };
@@ -43,7 +45,11 @@ const small = (...names: readonly string[]) =>
     whole: true,
   });
 
-beforeEach(async () => {
+const every = [
+  ...['/data/big', '/data/p-0815/a', '/data/p-0815/b', '/data/p-0815/c', '/data/x', '/data/y'],
+] as const;
+
+async function begin(): Promise<void> {
   world = new StoreWorld('purged');
   dir = temporaryFolder();
   store = await open();
@@ -58,9 +64,11 @@ beforeEach(async () => {
   const [whole, , x, y] = slab as [WorldFile, WorldFile, WorldFile, WorldFile];
   const { slabKey } = whole.draft;
   const again = { ...x, draft: { ...x.draft, slabKey } };
-  await agent.back(store, [again, y, agent.file('/data/p-0815/c', [content('c', 5)])]);
+  later = await agent.back(store, [again, y, agent.file('/data/p-0815/c', [content('c', 5)])]);
   world.clock.now += 1000;
-});
+}
+
+beforeEach(begin);
 afterEach(() => store.close());
 
 async function ordered(...paths: readonly string[]) {
@@ -210,5 +218,72 @@ describe('I-C31 a purge that is approved', () => {
     const unsaid = purgeApproval(world, ines, purgeId, forms.slice(1));
     await expect(store.purges.approve(unsaid, forms)).rejects.toEqual(bad(/for other commits/));
     expect(await namesNow()).toContain('/data/p-0815/a');
+  });
+});
+
+/** Every byte of the vault's folder. */
+function everyByte(): Buffer {
+  const all: Buffer[] = [];
+  for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true }))
+    if (entry.isFile()) all.push(readFileSync(join(entry.parentPath, entry.name)));
+  return Buffer.concat(all);
+}
+
+/** What opens rows of a commit: its sealed segments, and the boxes of their keys. */
+function opening(commit: Uint8Array): Buffer[] {
+  return decodeSignedCommit(commit).blocks.flatMap(({ block, listBox, readBox }) => {
+    const { list, read } = decodeBlock(block);
+    return [list, read, listBox, readBox].map((bytes) => Buffer.from(bytes));
+  });
+}
+
+describe('I-C32 what was purged', () => {
+  const isOnDisk = (commit: Uint8Array): boolean[] => {
+    const disk = everyByte();
+    return opening(commit).map((bytes) => disk.includes(bytes));
+  };
+
+  test('is nowhere on the disk, and a replay of what is left says the same', async () => {
+    expect(isOnDisk(first.bytes)).toEqual(opening(first.bytes).map(() => true));
+    const second = await approved('/data/p-0815/a');
+    await store.flush();
+    expect(isOnDisk(first.bytes)).toEqual(opening(first.bytes).map(() => false));
+    // Nor is what the first purge has left, once a second one has taken more of it.
+    const [left] = second.forms;
+    await approved('/data/p-0815/b', '/data/x');
+    await store.flush();
+    expect(isOnDisk(left?.commit ?? first.bytes)).toEqual(opening(first.bytes).map(() => false));
+    const names = await namesNow();
+    expect(names).toEqual(['/data/big', '/data/p-0815/c', '/data/y']);
+    await store.close();
+    const live = await catalogRows(dir);
+    rmSync(join(dir, 'catalog'), { recursive: true });
+    store = await open();
+    expect(await namesNow()).toEqual(names);
+    await store.close();
+    expect(await catalogRows(dir)).toEqual(live);
+    store = await open();
+  });
+
+  test('property: of any rows is gone, and every other row opens', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.subarray([...every], { minLength: 1 }), async (paths) => {
+        await store.close();
+        await begin();
+        await approved(...paths);
+        await store.flush();
+        const left = every.filter((path) => !paths.includes(path));
+        expect(await namesNow()).toEqual([...left].sort());
+        const disk = everyByte();
+        for (const { commit, isHit } of [
+          { commit: first.bytes, isHit: paths.some((path) => path !== '/data/p-0815/c') },
+          { commit: later.bytes, isHit: paths.some((path) => path !== '/data/p-0815/a' && path !== '/data/p-0815/b' && path !== '/data/big') },
+        ])
+          if (isHit)
+            for (const bytes of opening(commit)) expect(disk.includes(bytes)).toBe(false);
+        expect(disk.includes('p-0815')).toBe(false);
+      }),
+      { numRuns: 8 },
+    );
   });
 });

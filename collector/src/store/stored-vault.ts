@@ -17,6 +17,7 @@ import { Endings } from './vault/endings.ts';
 import { HoldBook } from './vault/hold-book.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
 import { dropPurged } from './vault/purge-done.ts';
+import { erasePurged } from './vault/purge-erase.ts';
 import { Reserve } from './vault/reserve.ts';
 import { Turns } from './vault/turns.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
@@ -118,6 +119,7 @@ export class StoredVault implements VaultStore {
       if (again.length > 0) onUnfit?.({ type: 'ended', where, why });
       const lost = `${held.length} holds were not in the history`;
       if (held.length > 0) onUnfit?.({ type: 'holds', where: media.holds.path, why: lost });
+      await erasePurged(keeper);
     } catch (error) {
       await keeper.close();
       throw error;

@@ -26,6 +26,8 @@ export class HistoryMedium {
   readonly items: KeptItem[] = [];
   /** By file: how often it was written anew. */
   readonly generations = new Map<number, number>();
+  /** The file that was ended before it was full. */
+  ended = 0;
   /** How many of them are synced. */
   synced = 0;
 
@@ -99,7 +101,8 @@ export class MemoryHistory implements HistoryLog {
     this.#checkOpen();
     const bytes = lengths.reduce((sum, length) => sum + HEADER_BYTES + length, 0);
     const { file, offset } = this.end;
-    const fits = file > 0 && offset + bytes <= this.#fileBytes;
+    const fits =
+      file > 0 && file !== this.#medium.ended && offset + bytes <= this.#fileBytes;
     let end: HistoryPoint = fits ? { file, offset } : { file: file + 1, offset: 0 };
     const places = lengths.map((length) => {
       const place = { ...end, length };
@@ -126,6 +129,11 @@ export class MemoryHistory implements HistoryLog {
     if (item === undefined || !equalBytes(item.digest, sha256(payload))) return false;
     item.payload.set(payload);
     return true;
+  }
+
+  async endFile(): Promise<void> {
+    this.#medium.synced = this.#medium.items.length;
+    this.#medium.ended = this.end.file;
   }
 
   files(): readonly HistoryFile[] {

@@ -50,7 +50,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `h` hold id | `HoldRow` |
  * | `y` hold id, file id | (empty) a file that the hold's paths fit, as its authority said |
  * | `Q` purge id | `PurgeRow` |
- * | `j` leaf index u64 | `PurgedCommit`: where a commit stands as a purge has left it, and what went |
+ * | `j` leaf index u64, leaf of the approval u64 | `PurgedCommit`: where a commit stands as a purge has left it, and what went |
  * | `J` | the same of the commits of a purge that is about to be approved: until its event |
  * | `t` agent id | the agent's settings: those handed out, and those that wait (`offersRow`) |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
@@ -178,7 +178,8 @@ export const keys = {
   hold: (hold: HoldId) => letter('h').fixed(hold).finish(),
   heldFile: (hold: HoldId, file: FileId | ResultId) => letter('y').fixed(hold).fixed(file).finish(),
   purge: (purge: PurgeId) => letter('Q').fixed(purge).finish(),
-  purged: (leafIndex: number) => letter('j').u64(leafIndex).finish(),
+  purged: (leafIndex: number, approvedLeaf: number) =>
+    letter('j').u64(leafIndex).u64(approvedLeaf).finish(),
   purging: letter('J').finish(),
   group: (group: GroupId) => letter('u').fixed(group).finish(),
   line: (agent: AgentId, history: LineageId) => letter('b').fixed(agent).fixed(history).finish(),
@@ -244,6 +245,7 @@ export const ranges = {
   holds: under(Buffer.from('h')),
   purges: under(Buffer.from('Q')),
   purged: under(Buffer.from('j')),
+  purgedOf: (leafIndex: number) => under(letter('j').u64(leafIndex).finish()),
   lines: under(Buffer.from('b')),
   chainHeads: under(Buffer.from('c')),
   histories: under(Buffer.from('f')),

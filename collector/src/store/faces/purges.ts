@@ -17,6 +17,7 @@ import { admitEvent, asRefusal } from '../vault/events.ts';
 import { checkPurged } from '../vault/purge-check.ts';
 import { concernedCommits } from '../vault/purge-commits.ts';
 import { appendPurge, dropPurged } from '../vault/purge-done.ts';
+import { erasePurged } from '../vault/purge-erase.ts';
 import { refuseDoubt, standingOf } from '../vault/retention/run.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultPurges } from '../vault-store.ts';
@@ -93,7 +94,7 @@ export function purgesOf(parts: VaultParts): VaultPurges {
       const known = keeper.live().registry.purges.get(purgeId)?.approved;
       if (known !== undefined) return { leafIndex: known.leaf };
       checkSum(forms, sum);
-      return unlessKept({
+      const answer = await unlessKept({
         bodyOf: ({ registry }) => purgeOf(registry, { purgeId }).body,
         look: async (core, body) => {
           const now = { ...event, timeMs: core.leafTime(clock.nowMs()) };
@@ -106,10 +107,14 @@ export function purgesOf(parts: VaultParts): VaultPurges {
           const leaf = await admitEvent(core, descriptor, now);
           if (leaf !== undefined) return leaf;
           const appended = await appendPurge(core, now, forms);
+          // Only closed files are written anew: what follows stands in another one.
+          await core.history.endFile();
           await dropPurged(core);
           return appended;
         },
       });
+      await erasePurged(keeper);
+      return answer;
     },
   };
 }

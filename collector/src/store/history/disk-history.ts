@@ -248,6 +248,11 @@ export class DiskHistory implements HistoryLog {
     return { port: this.#ports.files, random: this.#ports.random };
   }
 
+  async endFile(): Promise<void> {
+    const log = this.#writable();
+    await writing(log, () => log.rotate());
+  }
+
   async shortFiles(): Promise<readonly HistoryPoint[]> {
     this.#checkOpen();
     const short: HistoryPoint[] = [];

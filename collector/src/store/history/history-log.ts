@@ -150,6 +150,12 @@ export interface HistoryLog {
    */
   mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean>;
 
+  /**
+   * Ends the newest file, durably, behind something that was appended since the opening: the next
+   * record begins another one, and this one may be written anew.
+   */
+  endFile(): Promise<void>;
+
   /** The files in force, by their numbers; all but the last are closed. */
   files(): readonly HistoryFile[];
 

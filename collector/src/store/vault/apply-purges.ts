@@ -51,7 +51,7 @@ export async function applyPurged(
   if (approved !== undefined) {
     // It has come again since: nothing waits for anybody.
     const row = { purgeId, place, approvedLeaf: approved.leaf, slots };
-    change.put(keys.purged(leafIndex), encodePurgedCommit(row));
+    change.put(keys.purged(leafIndex, approved.leaf), encodePurgedCommit(row));
     return IDLE;
   }
   // What a crash has left of an earlier beginning means nothing.
@@ -74,7 +74,7 @@ export async function applyPurgeApproval(
   const commits = purging === undefined ? [] : decodePurging(purging);
   for (const [leafIndex, commit] of commits) {
     const purged = { ...commit, approvedLeaf: place.leafIndex };
-    change.put(keys.purged(leafIndex), encodePurgedCommit(purged));
+    change.put(keys.purged(leafIndex, place.leafIndex), encodePurgedCommit(purged));
   }
   change.del(keys.purging);
   const { announced, swept } = registry.sweep(row.body.lineageId);

@@ -22,12 +22,13 @@ import {
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { type HashNode, leafHash, MerkleLog } from '@aliquot/shared/log/merkle';
-import { keys } from '../catalog/catalog-keys.ts';
+import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { BrokenRow, LinkRow, NotedMoment, Sums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import type { ProvedPages } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
+import { passedOver } from '../errors.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import type {
   HistoryKind,
@@ -51,6 +52,7 @@ import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 import { type NamedVersion, sizeIn } from './named-versions.ts';
 import { purgedForm } from './purged-form.ts';
+import { purgedRecord } from './purged-record.ts';
 import { mendThinned } from './written-anew.ts';
 
 /**
@@ -355,7 +357,12 @@ export class VaultCore {
     this.mends += 1;
     const row = await this.catalog.get(keys.leaf(leafIndex));
     if (row === undefined) return false;
-    const record = { kind: 'commit' as const, payload: encodeStoredCommit(stored) };
+    const form = await this.purgedForm(leafIndex).catch(passedOver);
+    // What was purged does not come back by what its PC sends again.
+    const record: HistoryRecord =
+      form === undefined
+        ? { kind: 'commit', payload: encodeStoredCommit(stored) }
+        : { kind: 'thinned', payload: encodeStoredCommit(purgedRecord(stored, form)) };
     const { place } = read.leaf(row);
     const isMended =
       (await this.history.mend(place, record)) ||
@@ -399,10 +406,16 @@ export class VaultCore {
   /** The same as it is shown to anybody: without what was purged. */
   async servedCommit(leafIndex: number): Promise<StoredCommit> {
     const stored = await this.storedCommit(leafIndex);
-    const row = await this.catalog.get(keys.purged(leafIndex));
-    if (row === undefined) return stored;
-    const commit = await purgedForm(this.history, leafIndex, decodePurgedCommit(row));
-    return { ...stored, commit };
+    const form = await this.purgedForm(leafIndex);
+    return form === undefined ? stored : { ...stored, commit: form };
+  }
+
+  /** A commit as the newest purge of it has left it; undefined where nothing of it was purged. */
+  async purgedForm(leafIndex: number): Promise<Uint8Array | undefined> {
+    let newest: Uint8Array | undefined;
+    for await (const [, value] of this.catalog.scan(ranges.purgedOf(leafIndex))) newest = value;
+    if (newest === undefined) return undefined;
+    return purgedForm(this.history, leafIndex, decodePurgedCommit(newest));
   }
 
   async close(): Promise<void> {

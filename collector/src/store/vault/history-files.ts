@@ -1,7 +1,13 @@
+import { decodeStoredPurged, type StoredPurged } from '@aliquot/proto';
+import { hex } from '@aliquot/shared/crypto/bytes';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { noSums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
-import { decodePurgedCommit, decodePurging } from '../catalog/purge-row.ts';
+import {
+  decodePurgedCommit,
+  decodePurging,
+  encodePurgedCommit,
+} from '../catalog/purge-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type {
@@ -42,11 +48,11 @@ export async function followFiles(history: HistoryLog, catalog: CatalogStore): P
     if (point.file === file && point.offset > 0) throw behind(file);
     if (point.file > file) {
       const places: PlacedRecord[] = [];
-      for await (const { kind, place } of history.replay({ file, offset: 0 })) {
+      for await (const { place, ...record } of history.replay({ file, offset: 0 })) {
         if (place.file !== file) break;
-        places.push({ kind, place });
+        places.push(placed(record, record.isBroken, place));
       }
-      for (const row of await leavesAt(catalog, file, places)) change.put(...row);
+      for (const row of await rowsAt(catalog, file, places)) change.put(...row);
     }
     // As a replay has it, one that was put back by hand has no row.
     if (generation === 0) change.del(keys.historyFile(file));
@@ -59,6 +65,50 @@ export async function followFiles(history: HistoryLog, catalog: CatalogStore): P
 /** A record by its kind, and where it stands. */
 export interface PlacedRecord extends Pick<HistoryRecord, 'kind'> {
   readonly place: HistoryPlace;
+  /** Of a purged commit. */
+  readonly purged?: Pick<StoredPurged, 'purgeId' | 'leafIndex'> | undefined;
+}
+
+/** A record at its place. */
+export function placed(
+  { kind, payload }: HistoryRecord,
+  isBroken: boolean | undefined,
+  place: HistoryPlace,
+): PlacedRecord {
+  const purged = kind === 'purged' && isBroken !== true ? decodeStoredPurged(payload) : undefined;
+  return { kind, place, purged };
+}
+
+/** The rows of leaves and of purged commits of a file whose records stand at other places. */
+export async function rowsAt(
+  catalog: CatalogStore,
+  file: number,
+  records: readonly PlacedRecord[],
+): Promise<[Buffer, Buffer][]> {
+  return [
+    ...(await leavesAt(catalog, file, records)),
+    ...(await purgedAt(catalog, file, records)),
+  ];
+}
+
+/** Of what a crash has left of an approval there are no rows: the last such record is meant. */
+async function purgedAt(
+  catalog: CatalogStore,
+  file: number,
+  records: readonly PlacedRecord[],
+): Promise<[Buffer, Buffer][]> {
+  const places = new Map<string, HistoryPlace>();
+  for (const { purged, place } of records)
+    if (purged !== undefined) places.set(`${hex(purged.purgeId)} ${purged.leafIndex}`, place);
+  const rows: [Buffer, Buffer][] = [];
+  if (places.size === 0) return rows;
+  for await (const [key, value] of catalog.scan(ranges.purged)) {
+    const row = decodePurgedCommit(value);
+    const place = places.get(`${hex(row.purgeId)} ${readKey.number(key)}`);
+    if (row.place.file !== file || place === undefined) continue;
+    rows.push([key, encodePurgedCommit({ ...row, place })]);
+  }
+  return rows;
 }
 
 /** Whether records of a kind are leaves of the log. */
@@ -70,7 +120,7 @@ export function isLeaf(kind: HistoryKind): boolean {
  * The catalog's rows of the leaves in a file whose records stand at other places: it is known which
  * leaf is its first, and their order never changes. Throws `STORE_CATALOG` where they do not fit.
  */
-export async function leavesAt(
+async function leavesAt(
   catalog: CatalogStore,
   file: number,
   records: readonly PlacedRecord[],

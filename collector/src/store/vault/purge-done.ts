@@ -55,10 +55,12 @@ export async function appendPurge(
 export async function dropPurged(core: VaultCore): Promise<void> {
   const left = new Map<string, { branchId: LineageId; run: number; leaves: LeafSlots[] }>();
   const dropped = new DroppedSlots(core.catalog, 0, core.head.size);
+  // One leaf may have been purged of several times, and is asked for once.
+  let [at, known]: [number, Uint8Array] = [-1, new Uint8Array(0)];
   for await (const [key, value] of core.catalog.scan(ranges.purged)) {
     const leafIndex = readKey.number(key);
     const { slots, approvedLeaf } = decodePurgedCommit(value);
-    const known = await dropped.of(leafIndex);
+    if (leafIndex !== at) [at, known] = [leafIndex, await dropped.of(leafIndex)];
     if (slots.every((byte, at) => (byte & ~(known[at] ?? 0)) === 0)) continue;
     const branchId = await branchOf(core, leafIndex);
     if (branchId === undefined) continue;

@@ -9,7 +9,14 @@ import type {
   NewHistoryFile,
 } from '../history/history-log.ts';
 import { knownHistory } from './core-load.ts';
-import { firstLeafOf, isLeaf, leavesAt, type PlacedRecord, purgedPlaces } from './history-files.ts';
+import {
+  firstLeafOf,
+  isLeaf,
+  type PlacedRecord,
+  placed,
+  purgedPlaces,
+  rowsAt,
+} from './history-files.ts';
 
 /** What a file of the history is written anew in. */
 interface AnewIn {
@@ -25,14 +32,14 @@ export interface WrittenAnew {
 
 /**
  * Writes a closed file anew with its records changed, each with its leaf where it has one; nothing
- * is in force yet. Seam: for purges.
+ * is in force yet.
  */
 export async function writeChanged(
   { history, catalog }: AnewIn,
   file: number,
   changed: (item: HistoryItem, leafIndex: number) => Promise<HistoryRecord>,
 ): Promise<WrittenAnew> {
-  const kinds: HistoryRecord['kind'][] = [];
+  const written: PlacedRecord[] = [];
   const first = await firstLeafOf(catalog, file);
   async function* records(): AsyncGenerator<HistoryRecord, void, void> {
     let leafIndex = first;
@@ -40,16 +47,16 @@ export async function writeChanged(
       if (item.place.file !== file) return;
       const record = await changed(item, leafIndex);
       if (isLeaf(item.kind)) leafIndex += 1;
-      kinds.push(record.kind);
+      written.push(placed(record, item.isBroken, item.place));
       yield record;
     }
   }
   const anew = await history.writeAnew(file, records());
-  const placed = anew.places.map((place, at): PlacedRecord => {
-    return { kind: kinds[at] ?? 'event', place };
+  const moved = anew.places.map((place, at): PlacedRecord => {
+    return { kind: 'event', ...written[at], place };
   });
   const change = new CatalogChange(catalog);
-  for (const row of await leavesAt(catalog, file, placed)) change.put(...row);
+  for (const row of await rowsAt(catalog, file, moved)) change.put(...row);
   change.put(keys.historyFile(file), values.u32(anew.generation));
   return { file: anew, change };
 }
