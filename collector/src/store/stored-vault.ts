@@ -119,7 +119,7 @@ export class StoredVault implements VaultStore {
       if (again.length > 0) onUnfit?.({ type: 'ended', where, why });
       const lost = `${held.length} holds were not in the history`;
       if (held.length > 0) onUnfit?.({ type: 'holds', where: media.holds.path, why: lost });
-      await erasePurged(keeper);
+      for (const unfit of await reserve.withRoom(() => erasePurged(keeper))) onUnfit?.(unfit);
     } catch (error) {
       await keeper.close();
       throw error;

@@ -233,6 +233,31 @@ export function historyLogConformance(title: string, fixture: () => HistoryFixtu
       await again.close();
     });
 
+    test('a file that is ended takes nothing more, also where it was written before the opening', async () => {
+      const { medium, log } = await begin();
+      await log.endFile();
+      const all = rows(4);
+      const places = [...(await log.append(all.slice(0, 1))).places];
+      await log.endFile();
+      await log.endFile();
+      const ended = log.end;
+      places.push(...(await log.append(all.slice(1, 2))).places);
+      expect(places[1]?.file).toBe(ended.file);
+      await log.sync();
+      await log.close();
+      const again = await medium.open();
+      await again.endFile();
+      await again.close();
+      const third = await medium.open();
+      places.push(...(await third.append(all.slice(2))).places);
+      await third.sync();
+      expect(places.map(({ file }) => file)).toEqual([1, 2, 3, 3]);
+      expect(contentOf(await replayed(third))).toEqual(contentOf(all));
+      expect((await replayed(third, ended)).length).toBe(3);
+      expect(await third.shortFiles()).toEqual([]);
+      await third.close();
+    });
+
     test('a closed log says so', async () => {
       const { log } = await begin();
       const { places } = await log.append(rows(1));

@@ -86,7 +86,10 @@ export class MemoryHistory implements HistoryLog {
   }
 
   get end(): HistoryPoint {
-    return this.#medium.items.at(-1)?.end ?? historyStart;
+    const end = this.#medium.items.at(-1)?.end ?? historyStart;
+    return end.file !== this.#medium.ended || end.file === 0
+      ? end
+      : { file: end.file + 1, offset: 0 };
   }
 
   get synced(): HistoryPoint {
@@ -101,9 +104,9 @@ export class MemoryHistory implements HistoryLog {
     this.#checkOpen();
     const bytes = lengths.reduce((sum, length) => sum + HEADER_BYTES + length, 0);
     const { file, offset } = this.end;
-    const fits =
-      file > 0 && file !== this.#medium.ended && offset + bytes <= this.#fileBytes;
-    let end: HistoryPoint = fits ? { file, offset } : { file: file + 1, offset: 0 };
+    const fits = file > 0 && offset + bytes <= this.#fileBytes;
+    let end: HistoryPoint =
+      fits || (file > 0 && offset === 0) ? { file, offset } : { file: file + 1, offset: 0 };
     const places = lengths.map((length) => {
       const place = { ...end, length };
       end = { file: end.file, offset: end.offset + HEADER_BYTES + length };
@@ -133,7 +136,7 @@ export class MemoryHistory implements HistoryLog {
 
   async endFile(): Promise<void> {
     this.#medium.synced = this.#medium.items.length;
-    this.#medium.ended = this.end.file;
+    this.#medium.ended = this.#medium.items.at(-1)?.place.file ?? 0;
   }
 
   files(): readonly HistoryFile[] {

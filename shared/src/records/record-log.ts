@@ -24,9 +24,7 @@ export interface RecordLogOptions<K extends string> extends RecordFolder<K> {
    * one that finds no space leaves no trace.
    */
   readonly gatherBytes?: number | undefined;
-  /**
-   * Records that end a file which is full: its index. Asked again when they could not be written.
-   */
+  /** Records that end a full file: its index. Asked for again when they could not be written. */
   readonly closing?: ((file: number) => readonly NewRecord<K>[]) | undefined;
   /** Numbers up to this one were used, though their files may be gone. */
   readonly usedNumbers?: number | undefined;
@@ -207,6 +205,13 @@ export class RecordLog<K extends string> extends RecordReader<K> {
     if (newest !== undefined) this.#next = Math.max(this.#next ?? 0, newest + 1);
   }
 
+  /** The same, also where it was not written to since; one without records stays. */
+  async endNewest(): Promise<void> {
+    if (this.end().offset <= FILE_HEADER_BYTES) return;
+    await this.#openNewest(this.activeNumber);
+    await this.rotate();
+  }
+
   /**
    * Each durable before the next, so that the last of them, which says that the file is whole,
    * never outlives the ones before it. All or none: they are asked for again.
@@ -370,8 +375,7 @@ export class RecordLog<K extends string> extends RecordReader<K> {
       if (isNew) {
         await file.truncateTo(0);
         await file.append(encodeFileHeader(this.format, header));
-        // Before any record: so a header that a power failure took stands alone, and a damaged one
-        // before records is damage.
+        // Before any record: a header that a power failure took stands alone.
         await file.sync();
       }
       this.#active = { number, file, codec: known ?? this.begun(header) };

@@ -88,7 +88,7 @@ import { RowReader, RowWriter } from './row.ts';
  * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`k` and `o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 21;
+export const CATALOG_VERSION = 22;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');

@@ -41,6 +41,25 @@ export class OrderedPurges {
     );
   }
 
+  /**
+   * Whether what a purge took still counts as there for a sweep that was told before: its rows are
+   * looked at until that has ended.
+   */
+  isLookedAt(approvedLeaf: number, sweptOf: (lineageId: LineageId) => number): boolean {
+    return this.all().some(
+      ({ body, approved }) =>
+        approved?.leaf === approvedLeaf && approved.unswept > sweptOf(body.lineageId),
+    );
+  }
+
+  /** Whether anything is looked at so for a sweep of this lineage. */
+  awaits(lineageId: LineageId, swept: number): boolean {
+    return this.all().some(
+      ({ body, approved }) =>
+        approved !== undefined && equalBytes(body.lineageId, lineageId) && approved.unswept > swept,
+    );
+  }
+
   /** Whether the content of a purge waits for a sweep of its lineage, by what was swept of it. */
   isOpen(lineageId: LineageId, swept: number): boolean {
     return this.all().some(

@@ -33,10 +33,11 @@ interface Saying {
 }
 
 export function purgesOf(parts: VaultParts): VaultPurges {
-  const { vault, keeper, clock } = parts;
+  const { vault, keeper, clock, reserve } = parts;
   const { descriptor } = vault;
   const askedOf = letGoAsked(parts);
   const settled = () => keeper.settled();
+  const erase = () => reserve.withRoom(() => erasePurged(keeper));
 
   /**
    * Appends what is said of a purge, while no lock or hold covers what it is for. That is looked at
@@ -92,7 +93,10 @@ export function purgesOf(parts: VaultParts): VaultPurges {
     approve: async (event, forms) => {
       const { purgeId, sum } = decodePurgeApprovalBody(event.approval.body);
       const known = keeper.live().registry.purges.get(purgeId)?.approved;
-      if (known !== undefined) return { leafIndex: known.leaf };
+      if (known !== undefined) {
+        await erase();
+        return { leafIndex: known.leaf };
+      }
       checkSum(forms, sum);
       const answer = await unlessKept({
         bodyOf: ({ registry }) => purgeOf(registry, { purgeId }).body,
@@ -107,13 +111,11 @@ export function purgesOf(parts: VaultParts): VaultPurges {
           const leaf = await admitEvent(core, descriptor, now);
           if (leaf !== undefined) return leaf;
           const appended = await appendPurge(core, now, forms);
-          // Only closed files are written anew: what follows stands in another one.
-          await core.history.endFile();
           await dropPurged(core);
           return appended;
         },
       });
-      await erasePurged(keeper);
+      await erase();
       return answer;
     },
   };

@@ -9,6 +9,7 @@ import type { VaultCore } from '../vault/core.ts';
 import { dropVersions } from '../vault/drop-versions.ts';
 import { noteLearned, sweepWaitsFor } from '../vault/gc-epochs.ts';
 import { namedVersions } from '../vault/named-versions.ts';
+import { erasePurged } from '../vault/purge-erase.ts';
 import { sweepSet } from '../vault/sweep-set.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
 import type { VaultData, VaultSweep } from '../vault-collection.ts';
@@ -67,9 +68,17 @@ export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite
 
     sweep: (lineageId, { letGo, isStopped = () => false } = {}) =>
       sweeping.run(() =>
-        reserve.withRoom(() =>
-          sweepSet({ keeper, random, hasher, step, isStopped }, lineageId, letGo),
-        ),
+        reserve.withRoom(async () => {
+          const { registry } = keeper.live();
+          const isAwaited = registry.purges.awaits(lineageId, registry.sweep(lineageId).swept);
+          const outcome = await sweepSet(
+            { keeper, random, hasher, step, isStopped },
+            lineageId,
+            letGo,
+          );
+          if (isAwaited && outcome.type === 'swept') await erasePurged(keeper);
+          return outcome;
+        }),
       ),
 
     async *collect({ isStopped = () => false, ...options }) {

@@ -250,7 +250,7 @@ export class DiskHistory implements HistoryLog {
 
   async endFile(): Promise<void> {
     const log = this.#writable();
-    await writing(log, () => log.rotate());
+    await writing(log, () => log.endNewest());
   }
 
   async shortFiles(): Promise<readonly HistoryPoint[]> {

@@ -151,8 +151,8 @@ export interface HistoryLog {
   mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean>;
 
   /**
-   * Ends the newest file, durably, behind something that was appended since the opening: the next
-   * record begins another one, and this one may be written anew.
+   * Ends the newest file, durably, if it has a record: the next one begins another file, which is
+   * where the history ends now, and this one may be written anew.
    */
   endFile(): Promise<void>;
 

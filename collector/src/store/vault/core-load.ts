@@ -23,7 +23,7 @@ import {
   noSums,
   type Sums,
 } from '../catalog/catalog-rows.ts';
-import type { CatalogStore } from '../catalog/catalog-store.ts';
+import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { Registry } from '../catalog/registry.ts';
 import { read } from '../catalog/row-codec.ts';
 import { isDamaged, passedOver, StoreError } from '../errors.ts';
@@ -104,6 +104,18 @@ export async function openingsOf(
 export async function knownHistory(catalog: CatalogStore): Promise<HistoryPoint> {
   const row = await catalog.get(keys.checkpoint);
   return row === undefined ? historyStart : read.point(row);
+}
+
+/** Where the newest file was ended, the history ends behind it: the catalog then says so, too. */
+export async function noteEnd(core: {
+  readonly history: HistoryLog;
+  readonly catalog: CatalogStore;
+  commitChange(change: CatalogChange, end: HistoryPoint): Promise<void>;
+}): Promise<void> {
+  const { end } = core.history;
+  const known = await knownHistory(core.catalog);
+  if (end.offset === 0 && end.file > known.file)
+    await core.commitChange(new CatalogChange(core.catalog), end);
 }
 
 /** The same, with the generation of its file. */

@@ -28,7 +28,6 @@ import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import type { ProvedPages } from '../catalog/reference-walk.ts';
 import type { Registry } from '../catalog/registry.ts';
-import { passedOver } from '../errors.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import type {
   HistoryKind,
@@ -52,7 +51,7 @@ import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 import { type NamedVersion, sizeIn } from './named-versions.ts';
 import { purgedForm } from './purged-form.ts';
-import { purgedRecord } from './purged-record.ts';
+import { recordToMend } from './purged-record.ts';
 import { mendThinned } from './written-anew.ts';
 
 /**
@@ -357,12 +356,8 @@ export class VaultCore {
     this.mends += 1;
     const row = await this.catalog.get(keys.leaf(leafIndex));
     if (row === undefined) return false;
-    const form = await this.purgedForm(leafIndex).catch(passedOver);
-    // What was purged does not come back by what its PC sends again.
-    const record: HistoryRecord =
-      form === undefined
-        ? { kind: 'commit', payload: encodeStoredCommit(stored) }
-        : { kind: 'thinned', payload: encodeStoredCommit(purgedRecord(stored, form)) };
+    const record = await recordToMend(this, leafIndex, stored);
+    if (record === undefined) return false;
     const { place } = read.leaf(row);
     const isMended =
       (await this.history.mend(place, record)) ||

@@ -3,11 +3,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { noSums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
-import {
-  decodePurgedCommit,
-  decodePurging,
-  encodePurgedCommit,
-} from '../catalog/purge-row.ts';
+import { decodePurgedCommit, encodePurgedCommit } from '../catalog/purge-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type {
@@ -85,10 +81,7 @@ export async function rowsAt(
   file: number,
   records: readonly PlacedRecord[],
 ): Promise<[Buffer, Buffer][]> {
-  return [
-    ...(await leavesAt(catalog, file, records)),
-    ...(await purgedAt(catalog, file, records)),
-  ];
+  return [...(await leavesAt(catalog, file, records)), ...(await purgedAt(catalog, file, records))];
 }
 
 /** Of what a crash has left of an approval there are no rows: the last such record is meant. */
@@ -158,23 +151,11 @@ export async function firstLeafOf(catalog: CatalogStore, file: number): Promise<
   return low;
 }
 
-/** The files that say what purges have left, and the leaves that these are about. */
-export async function purgedPlaces(
-  catalog: CatalogStore,
-): Promise<{ readonly files: ReadonlySet<number>; readonly leaves: readonly number[] }> {
-  const files = new Set<number>();
+/** The leaves of commits that purges have sealed anew, rising. */
+export async function purgedLeaves(catalog: CatalogStore): Promise<number[]> {
   const leaves: number[] = [];
-  for await (const [key, value] of catalog.scan(ranges.purged)) {
-    files.add(decodePurgedCommit(value).place.file);
-    leaves.push(readKey.number(key));
-  }
-  const purging = await catalog.get(keys.purging);
-  if (purging !== undefined)
-    for (const [leafIndex, { place }] of decodePurging(purging)) {
-      files.add(place.file);
-      leaves.push(leafIndex);
-    }
-  return { files, leaves };
+  for await (const [key] of catalog.scan(ranges.purged)) leaves.push(readKey.number(key));
+  return leaves;
 }
 
 function behind(file: number): StoreError {

@@ -5,7 +5,7 @@ import type { PackOpening } from '../packs/pack-store.ts';
 import { followCorrections, followsCorrections } from './apply-clock.ts';
 import { catchUp } from './catch-up.ts';
 import { VaultCore } from './core.ts';
-import { emptied, isUnfitCatalog, load, openingsOf, type Parts } from './core-load.ts';
+import { emptied, isUnfitCatalog, load, noteEnd, openingsOf, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
 import { followFiles } from './history-files.ts';
 import type { VaultMedia } from './media.ts';
@@ -83,6 +83,7 @@ async function openOnce(media: VaultMedia, opening: CoreOpening): Promise<VaultC
       await catchUp(core, media, opening.onUnfit);
     }
     if (isAnew) await core.registry.readNotes(catalog);
+    await noteEnd(core);
     await core.flush();
     return core;
   } catch (error) {

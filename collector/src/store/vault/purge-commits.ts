@@ -12,7 +12,7 @@ import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import { setBit } from '../catalog/item-row.ts';
-import { decodePurgedCommit, encodePurgedCommit } from '../catalog/purge-row.ts';
+import { encodePurgedCommit } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
 import { passedOver } from '../errors.ts';
@@ -83,10 +83,10 @@ export async function withholdUnread(
   if (body === undefined) return;
   const asAccepted = (leafIndex: number) => core.storedCommit(leafIndex).catch(passedOver);
   for (const { leafIndex, slots } of (await concernedCommits(core, body, asAccepted)).commits) {
-    const row = await change.get(keys.purged(leafIndex));
-    if (row !== undefined && equalBytes(decodePurgedCommit(row).purgeId, purgeId)) continue;
+    const key = keys.purged(leafIndex, approvedLeaf);
+    if ((await change.get(key)) !== undefined) continue;
     const withheld = { purgeId, place: nowhere, approvedLeaf, slots };
-    change.put(keys.purged(leafIndex), encodePurgedCommit(withheld));
+    change.put(key, encodePurgedCommit(withheld));
   }
 }
 

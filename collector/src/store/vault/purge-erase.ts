@@ -7,69 +7,90 @@ import {
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import { read } from '../catalog/row-codec.ts';
-import { passedOver } from '../errors.ts';
+import { isDamaged, passedOver, StoreError, type UnfitRecord } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
-import { knownHistory } from './core-load.ts';
-import { purgedRecord, sealedAnew } from './purged-record.ts';
+import { knownHistory, noteEnd } from './core-load.ts';
+import { purgedLeaves } from './history-files.ts';
+import { isLookedAt, purgedRecord, sealedAnew } from './purged-record.ts';
 import { putInForce, writeChanged } from './written-anew.ts';
 
 /** Commits as the newest purge of each has left them, by leaf. */
 type Forms = ReadonlyMap<number, Uint8Array>;
 
 /**
- * Takes what was purged out of the history's own records: each closed file that still has some of
- * it is written anew, at any ratio, with the blocks that the purge has sealed (I-C32). Behind an
- * approval, which has ended the file before it, and at a start, for a crash may have come between
- * the two.
+ * Takes what was purged out of the history's own records: each file that still has some of it is
+ * ended, and written anew at any ratio with the blocks that the purge has sealed (I-C33). Behind an
+ * approval, behind a sweep that had still looked at it, and at a start, for a crash may have come
+ * between. Answers with the files that cannot be written anew for damage.
  */
-export async function erasePurged(keeper: CoreKeeper): Promise<void> {
-  const first = await keeper.ready();
-  if ((await formsOf(first)).size === 0) return;
-  // Where a replay would begin, no place may move.
-  await keeper.flush();
+export async function erasePurged(keeper: CoreKeeper): Promise<UnfitRecord[]> {
+  const kept: UnfitRecord[] = [];
   const core = await keeper.ready();
   const forms = await formsOf(core);
-  for (const file of await filesWith(core, forms)) {
-    const anew = await writeChanged(core, file, async (item, leafIndex) =>
-      recordWithout(item, leafIndex, forms),
-    );
-    await keeper.do(async (now) => {
-      // Another core has been opened since: its start does this again.
-      if (now === core) await putInForce(core, anew, () => keeper.flushHere(core));
-    });
+  if (forms.size === 0) return kept;
+  const files = await filesWith(core, forms);
+  if (files.length === 0) return kept;
+  await keeper.do(async (now) => {
+    // Only closed files are written anew, and of these none that a replay would begin in.
+    if (now === core && files.includes(now.history.end.file)) await endFile(now);
+    await keeper.flushHere(now);
+  });
+  const { file: known } = await knownHistory(core.catalog);
+  for (const file of files) {
+    if (file >= known) continue;
+    try {
+      const anew = await writeChanged(core, file, async (item, leafIndex) =>
+        recordWithout(item, leafIndex, forms),
+      );
+      await keeper.do(async (now) => {
+        // Another core has been opened since: its start does this again.
+        if (now === core) await putInForce(core, anew, () => keeper.flushHere(core));
+      });
+    } catch (error) {
+      const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
+      if (!isFiles && !isDamaged(error)) throw error;
+      const why = `still has what was purged: ${error.message}`;
+      kept.push({ type: 'file', where: `history file ${file}`, why });
+    }
   }
+  return kept;
+}
+
+/** The catalog is told where the history ends: behind the file. */
+async function endFile(core: VaultCore): Promise<void> {
+  await core.history.sync();
+  await core.history.endFile();
+  await noteEnd(core);
 }
 
 async function formsOf(core: VaultCore): Promise<Forms> {
   const forms = new Map<number, Uint8Array>();
-  for await (const [key] of core.catalog.scan(ranges.purged)) {
-    const leafIndex = readKey.number(key);
+  for (const leafIndex of new Set(await purgedLeaves(core.catalog))) {
+    if (await isLookedAt(core, leafIndex)) continue;
     const form = await core.purgedForm(leafIndex).catch(passedOver);
     if (form !== undefined) forms.set(leafIndex, form);
   }
   return forms;
 }
 
-/** The closed files in which something is to be taken out, rising. */
+/** The files in which something is to be taken out, rising. */
 async function filesWith(core: VaultCore, forms: Forms): Promise<number[]> {
-  const { file: known } = await knownHistory(core.catalog);
-  const open = Math.min(core.history.end.file, known);
   const files = new Set<number>();
   for (const [leafIndex, form] of forms) {
     const row = await core.catalog.get(keys.leaf(leafIndex));
-    const file = row === undefined ? open : read.leaf(row).place.file;
-    const stored = file < open ? await core.storedCommit(leafIndex).catch(passedOver) : undefined;
-    if (stored !== undefined && sealedAnew(stored.commit, form).size > 0) files.add(file);
+    const stored = await core.storedCommit(leafIndex).catch(passedOver);
+    if (row === undefined || stored === undefined) continue;
+    if (sealedAnew(stored.commit, form).size > 0) files.add(read.leaf(row).place.file);
   }
   // An earlier purge of the same commit has kept what a later one takes.
   for await (const [key, value] of core.catalog.scan(ranges.purged)) {
     const { place } = decodePurgedCommit(value);
     const form = forms.get(readKey.number(key));
-    if (place.file >= open || form === undefined) continue;
+    if (form === undefined) continue;
     const record = await core.history.read(place).catch(passedOver);
-    if (record === undefined) continue;
+    if (record?.kind !== 'purged') continue;
     if (sealedAnew(decodeStoredPurged(record.payload).commit, form).size > 0) files.add(place.file);
   }
   return [...files].sort((a, b) => a - b);

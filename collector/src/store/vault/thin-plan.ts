@@ -15,7 +15,7 @@ import { type HistoryFile, type HistoryLog, historyStart } from '../history/hist
 import { united } from './apply-dropped.ts';
 import type { VaultCore } from './core.ts';
 import { knownHistory } from './core-load.ts';
-import { firstLeafOf, purgedPlaces } from './history-files.ts';
+import { firstLeafOf, purgedLeaves } from './history-files.ts';
 import { thinned } from './thin-commit.ts';
 
 const NO_SLOTS: Uint8Array = new Uint8Array(0);
@@ -38,14 +38,13 @@ export async function* planFiles(core: VaultCore): AsyncGenerator<FilePlan, void
   const { file: open } = core.history.end;
   // Where a replay would begin, no place may move.
   const { file: known } = await knownHistory(core.catalog);
-  const purges = await purgedPlaces(core.catalog);
+  const purged = await purgedLeaves(core.catalog);
   for (const whole of core.history.files()) {
     if (whole.file >= Math.min(open, known)) return;
     const from = await firstLeafOf(core.catalog, whole.file);
     const below = await firstLeafOf(core.catalog, whole.file + 1);
-    // What a purge has left stands by its place, beside the commit as it was: both stay as they are.
-    const isPurged = purges.leaves.some((leaf) => leaf >= from && leaf < below);
-    if (isPurged || purges.files.has(whole.file)) continue;
+    // What a purge has left of a commit is served whole: its record stays what that is.
+    if (purged.some((leaf) => leaf >= from && leaf < below)) continue;
     const plan = { ...whole, from, below, ...(await goingOf(core, from, below)) };
     if (plan.goesBytes > 0) yield plan;
   }

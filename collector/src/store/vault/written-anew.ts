@@ -9,14 +9,7 @@ import type {
   NewHistoryFile,
 } from '../history/history-log.ts';
 import { knownHistory } from './core-load.ts';
-import {
-  firstLeafOf,
-  isLeaf,
-  type PlacedRecord,
-  placed,
-  purgedPlaces,
-  rowsAt,
-} from './history-files.ts';
+import { firstLeafOf, isLeaf, type PlacedRecord, placed, rowsAt } from './history-files.ts';
 
 /** What a file of the history is written anew in. */
 interface AnewIn {
@@ -90,8 +83,6 @@ export async function mendThinned(
   await core.flushSynced();
   if (file >= Math.min(core.history.end.file, (await knownHistory(core.catalog)).file))
     return false;
-  // What a purge has left there stands by its place.
-  if ((await purgedPlaces(core.catalog)).files.has(file)) return false;
   let isMeant = false;
   const anew = await writeChanged(core, file, async (item, leaf) => {
     const { kind, payload, digest, isBroken } = item;
