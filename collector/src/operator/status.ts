@@ -8,6 +8,7 @@ import {
 import type { Command } from 'commander';
 import type { GcStatus } from '../api/gc-messages.ts';
 import type { AgentInfo } from '../api/messages.ts';
+import type { PurgeInfo } from '../api/purge-messages.ts';
 import type { RetentionInfo, RunInfo } from '../api/retention-messages.ts';
 import { CommandError } from '../cli/command-error.ts';
 import { type CommandContext, outputOf } from '../cli/context.ts';
@@ -25,7 +26,9 @@ import { daysText } from './stats.ts';
 export function registerStatus(program: Command, context: CommandContext): void {
   const status = program
     .command('status')
-    .description('How the vault stands: retention, holds, collection, room, and what is wrong.');
+    .description(
+      'How the vault stands: retention, holds, purges, collection, room, and what is wrong.',
+    );
   withJson(withCollector(status));
   withNotes(
     status,
@@ -43,9 +46,10 @@ async function statusCommand(
 ): Promise<void> {
   const output = outputOf(context, options, 'reads');
   const vault = await inspectedVault(context, options);
-  const [retention, holds, gc, figures, list] = await Promise.all([
+  const [retention, holds, purges, gc, figures, list] = await Promise.all([
     vault.retention.info(),
     vault.holds.list(),
+    vault.purges.list(),
     vault.gc.status(),
     vault.stats(),
     vault.roster.list(),
@@ -67,10 +71,12 @@ async function statusCommand(
         ]),
   ];
   const runs = runsOf(retention);
+  const open = openPurges(purges);
   const lines: readonly (readonly [string, string])[] = [
     ['vault', vault.info.name],
     ['retention', retentionText(retention, runs.last)],
     ['holds', holdsText(inForce.length, unresolved.length)],
+    ['purges', purgesText(open)],
     ['collection', collectionText(gc)],
     [
       'stored',
@@ -93,6 +99,7 @@ async function statusCommand(
         canUndo: runs.undoable.map(({ run }) => run),
       },
       holds: { inForce: inForce.length, unresolved: unresolved.length },
+      purges: open,
       collection: { paused: gc.paused, running: gc.running, waitsFor: waitedFor(gc) },
       space: {
         ...{ packBytes: figures.packBytes, deadBytes: figures.deadBytes },
@@ -141,6 +148,35 @@ function holdsText(inForce: number, unresolved: number): string {
   const open =
     unresolved === 0 ? '' : `; ${unresolved} cover PCs whole until \`aliquot hold resolve\``;
   return `${inForce === 0 ? 'none' : formatCount(inForce)} in force${open}`;
+}
+
+interface OpenPurges {
+  /** So many wait for another operator. */
+  readonly ordered: number;
+  /** Of so many the content is still there. */
+  readonly content: number;
+  /** PCs that have to answer before it goes. */
+  readonly waitsFor: readonly string[];
+}
+
+function openPurges(purges: readonly PurgeInfo[]): OpenPurges {
+  const isOrdered = ({ approved, cancelled }: PurgeInfo) => !(approved ?? cancelled);
+  const content = purges.filter(({ waits }) => waits === true);
+  const names = content.flatMap(({ waitsFor }) => waitsFor);
+  return {
+    ordered: purges.filter(isOrdered).length,
+    content: content.length,
+    waitsFor: [...new Set(names)].sort(),
+  };
+}
+
+function purgesText({ ordered, content, waitsFor }: OpenPurges): string {
+  if (ordered + content === 0) return 'none open';
+  const parts: string[] = [];
+  if (ordered > 0) parts.push(`${formatCounted(ordered, 'order')} to approve`);
+  const whom = waitsFor.length === 0 ? 'collection' : waitsFor.join(', ');
+  if (content > 0) parts.push(`content of ${formatCount(content)} waits for ${whom}`);
+  return `${parts.join('; ')}: aliquot purge list`;
 }
 
 /** PCs whose answer collection waits for, each once. */

@@ -87,6 +87,9 @@ describe('purge', () => {
       },
     ]);
     expect((await ok('purge', 'list')).stdout).toContain('waits: may be approved from');
+    expect((await ok('status')).stdout).toMatch(
+      /^purges +1 order to approve: aliquot purge list$/m,
+    );
     // Neither the log nor what lists it has the pattern.
     const cancel = ['purge', 'cancel', purge, '--reason', 'another subject'];
     const nobody = await tried(...cancel);
@@ -168,9 +171,14 @@ describe('purge', () => {
     const gc = await tried('gc', 'run', '--json');
     expect([gc.code, gc.stderr]).toEqual([3, expect.anything()]);
     expect(await list()).toMatchObject([{ content: 'waits', waitsFor: ['hplc-1'] }]);
+    const status = await tried('status');
+    expect(status.stdout).toMatch(/^purges +content of 1 waits for hplc-1: aliquot purge list$/m);
     await ok('agent', 'lost', 'hplc-1', '--reason', 'a test');
     await ok('gc', 'run', '--json');
     expect(await list()).toMatchObject([{ content: 'swept', waitsFor: [] }]);
+    expect((await tried('status', '--json')).lines).toMatchObject([
+      { purges: { ordered: 0, content: 0, waitsFor: [] } },
+    ]);
     const explained = ['explain', '--agent', 'hplc-1', '--path', '/data/p-0815/a.raw', ...kit];
     expect((await ok(...explained)).stdout).toContain('purged');
     const fsck = await aliquot(['fsck', '--data', at('data'), '--json']);
