@@ -18,8 +18,13 @@ import { encodeMembers, memberRuns } from '../../../agent/src/queue/log/member-r
 import * as payloads from '../../../agent/src/queue/log/payloads.ts';
 import { numberRuns } from '../../../agent/src/queue/log/remains.ts';
 import { decodeResultDraft, encodeResultDraft } from '../../../agent/src/queue/log/result-draft.ts';
+import {
+  decodeDroppedNote,
+  encodeDroppedNote,
+} from '../../../collector/src/store/catalog/dropped-note.ts';
 import { decodeGroup, encodeGroup } from '../../../collector/src/store/catalog/group-row.ts';
 import { decodeHold, encodeHold } from '../../../collector/src/store/catalog/hold-row.ts';
+import * as purges from '../../../collector/src/store/catalog/purge-row.ts';
 import {
   decodeRun,
   decodeTally,
@@ -50,6 +55,12 @@ type Decoder = readonly [name: string, seed: Uint8Array, (bytes: Uint8Array) => 
 const result = { progress: 'open', grade: 'assumed', members: 3 } as const;
 const members = encodeMembers(Float64Array.of(5, 8, 9, 300)) ?? new Uint8Array();
 
+const purgeWord = { leaf: 4, timeMs: 5, by: 'maria' };
+const purgeId = noise('purge', 16) as never;
+const purgedCommit = {
+  ...{ purgeId, place: { file: 1, offset: 20, length: 300 }, approvedLeaf: 9 },
+  slots: Uint8Array.of(5),
+};
 const version = { slot: 7, leafIndex: 2, timeMs: 3, followedMs: 4 };
 
 const decoders: readonly Decoder[] = [
@@ -174,6 +185,36 @@ const decoders: readonly Decoder[] = [
       released: { leaf: 12, timeMs: 13, by: 'maria', reason: 'over' },
     }),
     decodeHold,
+  ],
+  [
+    'collector-row-dropped-note',
+    encodeDroppedNote({ run: 3, fromMs: 4, untilMs: 5, size: 6, isGone: true }),
+    decodeDroppedNote,
+  ],
+  [
+    'collector-row-purge',
+    purges.encodePurge({
+      body: {
+        ...{ version: 1, vaultId: noise('vault', 16) as never, purgeId },
+        ...{ lineageId: noise('lineage', 16) as never, fileIds: [noise('file', 16) as never] },
+        head: { logEpoch: 1, size: 9, root: noise('root', 32) },
+        ...{ orderedAtMs: 5, reason: 'request 2026-11' },
+      },
+      ordered: purgeWord,
+      approved: { ...purgeWord, unswept: 7, announced: 7 },
+      cancelled: { ...purgeWord, reason: 'another subject' },
+    }),
+    purges.decodePurge,
+  ],
+  [
+    'collector-row-purged-commit',
+    purges.encodePurgedCommit(purgedCommit),
+    purges.decodePurgedCommit,
+  ],
+  [
+    'collector-row-purging',
+    purges.encodePurging(new Map([[7, purgedCommit]])),
+    (bytes) => purges.decodePurging(bytes).size,
   ],
   [
     'collector-row-run',
