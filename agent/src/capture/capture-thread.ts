@@ -30,6 +30,11 @@ export class CaptureThread implements CaptureHost {
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #nextId = 0;
+  /**
+   * What was asked for up to this id went with a worker that died: no later worker knows of it, and
+   * an answer of that one would hide why.
+   */
+  #gone: { readonly lastId: number; readonly failure: Error } | undefined;
   /** Every capture that was asked for. */
   #captures: Promise<unknown> = Promise.resolve();
 
@@ -176,6 +181,7 @@ export class CaptureThread implements CaptureHost {
     type: Type,
   ): Promise<Extract<FromWorker, { type: Type }>> {
     return new Promise((resolve, reject) => {
+      if (this.#gone !== undefined && id <= this.#gone.lastId) return reject(this.#gone.failure);
       this.#waiting.set(id, {
         fail: reject,
         message: (answer) => {
@@ -189,6 +195,7 @@ export class CaptureThread implements CaptureHost {
   }
 
   #post(message: ToWorker): void {
+    if (this.#gone !== undefined && message.id <= this.#gone.lastId) return;
     clearTimeout(this.#idle);
     this.#worker ??= this.#spawn();
     // Alive for as long as somebody waits for it; idle, it must not keep a finished command
@@ -235,6 +242,7 @@ export class CaptureThread implements CaptureHost {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     const failure = error instanceof Error ? error : new Error(String(error));
+    this.#gone = { lastId: this.#nextId, failure };
     for (const { fail } of this.#waiting.values()) fail(failure);
     this.#waiting.clear();
   }

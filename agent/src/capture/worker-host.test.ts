@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Bench, openBench } from '../../testing/capture/bench.ts';
 import { cacheSecret, collect, keys, noise } from '../../testing/queue/support.ts';
 import { cachedRows, decodeCached } from '../queue/ledger/rows.ts';
@@ -74,6 +75,24 @@ test('a walk may be left in the middle, and the worker serves on', async () => {
     expect(batch.length).toBeGreaterThan(0);
     break;
   }
+  expect(await host.look('/no/such/place')).toBe('ENOENT');
+});
+
+test('P6: what a worker that died had begun fails with its death, and not with what a new worker says', async () => {
+  for (let n = 0; n < 3000; n += 1) writeFileSync(join(bench.data, `f${n}`), '');
+  const threads = vi.spyOn(Worker.prototype, 'postMessage');
+  const rules = { root: bench.root, sourceRoot: bench.root, rules: bench.source.rules };
+  const walk = host.walk(rules)[Symbol.asyncIterator]();
+  expect((await walk.next()).done).toBe(false);
+  // The next batch was asked for before this, so it is here now.
+  expect(await host.look('/no/such/place')).toBe('ENOENT');
+  await (threads.mock.contexts.at(-1) as Worker).terminate();
+  threads.mockRestore();
+  const rest = async (): Promise<void> => {
+    while ((await walk.next()).done !== true);
+  };
+  await expect(rest()).rejects.toThrow('the capture worker ended');
+  expect(host.running).toBe(false);
   expect(await host.look('/no/such/place')).toBe('ENOENT');
 });
 
