@@ -112,10 +112,10 @@ export async function* historyCommits(
 
 /** What was thinned away was dropped before, also where the record has rotted that says so. */
 function missingIn(commit: SignedCommit): Uint8Array {
+  if (!commit.blocks.some(({ gone }) => gone !== undefined)) return new Uint8Array(0);
   const missing: number[] = [];
-  if (commit.blocks.some(({ gone }) => gone !== undefined))
-    new CommitRows(commit).eachMissing((_mark, slot) => missing.push(slot));
-  const slots = new Uint8Array(((missing.at(-1) ?? -1) >>> 3) + 1);
+  new CommitRows(commit).eachMissing((_mark, slot) => missing.push(slot));
+  const slots = new Uint8Array((Math.max(...missing) >>> 3) + 1);
   for (const slot of missing) setBit(slots, slot);
   return slots;
 }
