@@ -98,12 +98,15 @@ test('P1: a worker thread that is killed with an open slab leaves nothing half, 
   try {
     bench.host = host;
     const { ledger } = bench.queue;
+    // It may ask for a second window before it is dead; nothing of that may stay either.
+    let killed: Promise<unknown> | undefined;
     const lookups = vi.spyOn(ledger, 'cacheGetMany').mockImplementation(async () => {
-      await (threads.mock.contexts.at(-1) as Worker).terminate();
+      killed ??= (threads.mock.contexts.at(-1) as Worker).terminate();
+      await killed;
       return [];
     });
     await expect(bench.backup()).rejects.toThrow('the capture worker ended');
-    expect(lookups).toHaveBeenCalledOnce();
+    expect(killed).toBeDefined();
     lookups.mockRestore();
     await bench.queue.sync();
     expect(await knownNames()).toEqual([]);
