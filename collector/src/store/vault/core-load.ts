@@ -106,7 +106,10 @@ export async function knownHistory(catalog: CatalogStore): Promise<HistoryPoint>
   return row === undefined ? historyStart : read.point(row);
 }
 
-/** Where the newest file was ended, the history ends behind it: the catalog then says so, too. */
+/**
+ * Where the newest file was ended, the history ends behind it: the catalog then says so, too. The
+ * first file of a history ends none, though it may be empty after a power failure.
+ */
 export async function noteEnd(core: {
   readonly history: HistoryLog;
   readonly catalog: CatalogStore;
@@ -114,7 +117,7 @@ export async function noteEnd(core: {
 }): Promise<void> {
   const { end } = core.history;
   const known = await knownHistory(core.catalog);
-  if (end.offset === 0 && end.file > known.file)
+  if (end.offset === 0 && end.file > known.file && compareHistory(known, historyStart) > 0)
     await core.commitChange(new CatalogChange(core.catalog), end);
 }
 
