@@ -236,4 +236,62 @@ describe('I-C33 what was purged leaves the history', () => {
     const outcome = await vault.sweep.sweep(agent.lineageId);
     expect(outcome.type === 'swept' && outcome.items).toBeGreaterThan(0);
   });
+
+  test('I-C29 once, however often the approval comes at the same time', async () => {
+    const lab = await Lab.make();
+    const answers = await Promise.all([lab.approve(), lab.approve(), lab.approve()]);
+    expect(new Set(answers.map(({ leafIndex }) => leafIndex)).size).toBe(1);
+    expect([lab.left(), await lab.names()]).toEqual([0, left]);
+    for (let leaf = 0; leaf < lab.vault.log.treeHead().size; leaf += 1)
+      expect((await lab.vault.log.leafAt(leaf)).record.type).toMatch(/commit|event/);
+    await lab.vault.close();
+    const live = await catalogRows(lab.dir);
+    rmSync(join(lab.dir, 'catalog'), { recursive: true });
+    await lab.open();
+    await lab.vault.close();
+    expect(await catalogRows(lab.dir)).toEqual(live);
+    await lab.open();
+  });
+
+  test('I-C17 and a commit of another PC that is mended meanwhile stays mended', async () => {
+    let epoch = 0;
+    let other: { agent: WorldAgent; leafIndex: number; bytes: Uint8Array } | undefined;
+    const lab = await Lab.make(async ({ vault, agent, world }) => {
+      epoch = await vault.sweep.announceGcEpoch(agent.lineageId, world.clock.now);
+      const second = await world.agent(vault, 'hplc-2');
+      const file = second.file('/elsewhere', [content('elsewhere', 70_000)]);
+      other = { agent: second, ...(await second.back(vault, [file])) };
+    });
+    if (other === undefined) throw new Error('a second PC has sent something');
+    const { agent: second, leafIndex, bytes } = other;
+    // A sweep still looks at what goes, so it is erased behind that.
+    await lab.approve();
+    await lab.vault.close();
+    const commits = (await recordsIn(nodeFiles, lab.dir, 'history')).filter(
+      ({ kind }) => kind === 'commit',
+    );
+    const { file, offset } = commits[1] ?? expect.fail('no second commit');
+    const path = join(lab.dir, 'history', `0000000${file}.history`);
+    for (const byte of [100, 200, 300]) await spoil(path, offset + byte);
+    let sent: Promise<unknown> | undefined;
+    await lab.open(lab.dir, {
+      ...nodeDisk,
+      async open(where, mode) {
+        // It is sent again when its file was read, and the new one is not in force yet.
+        if (String(where).endsWith('.new') && mode === 'read' && sent === undefined) {
+          sent = lab.vault.intake.commit(second.agentId, bytes, lab.world.clock.now);
+          await sent;
+        }
+        return nodeDisk.open(where, mode);
+      },
+    });
+    await expect(lab.vault.log.leafAt(leafIndex)).rejects.toMatchObject({ code: 'STORE_DAMAGED' });
+    const { agent, vault } = lab;
+    vault.sweep.gcLearned(agent.agentId, agent.chainId, epoch);
+    expect(await vault.sweep.sweep(agent.lineageId)).toMatchObject({ type: 'swept' });
+    expect(await sent).toMatchObject({ type: 'accepted', repeated: true });
+    expect([lab.left(), await lab.names()]).toEqual([0, left]);
+    const { record } = await vault.log.leafAt(leafIndex);
+    expect(record.type === 'commit' && Buffer.from(record.commit).equals(bytes)).toBe(true);
+  });
 });

@@ -64,7 +64,8 @@ export class MemoryHistory implements HistoryLog {
   readonly capabilities = { heldBytes: Number.POSITIVE_INFINITY };
   replaced = 0;
   /** Files that were written anew and are not in force. */
-  readonly #anew = new Map<number, KeptItem[]>();
+  readonly #anew = new Map<string, KeptItem[]>();
+  #written = 0;
   readonly #medium: HistoryMedium;
   readonly #fileBytes: number;
   #closed = false;
@@ -159,14 +160,19 @@ export class MemoryHistory implements HistoryLog {
       const is = { kind, payload, digest: digest ?? sha256(payload), place };
       items.push({ ...is, end: { file, offset } });
     }
-    this.#anew.set(file, items);
     const generation = (this.#medium.generations.get(file) ?? 0) + 1;
-    return { file, generation, bytes: offset, places: items.map(({ place }) => place) };
+    this.#written += 1;
+    const beside = String(this.#written);
+    this.#anew.set(beside, items);
+    return { file, generation, bytes: offset, places: items.map(({ place }) => place), beside };
   }
 
-  async putInForce({ file, generation }: NewHistoryFile, follow: () => void): Promise<void> {
+  async putInForce(
+    { file, generation, beside }: NewHistoryFile,
+    follow: () => void,
+  ): Promise<void> {
     const { items } = this.#medium;
-    const anew = this.#anew.get(file) ?? [];
+    const anew = this.#anew.get(beside) ?? [];
     const at = items.findIndex(({ place }) => place.file === file);
     const count = items.filter(({ place }) => place.file === file).length;
     items.splice(at, count, ...anew);
@@ -176,8 +182,10 @@ export class MemoryHistory implements HistoryLog {
     follow();
   }
 
-  async removeFormer(): Promise<void> {
-    this.#anew.clear();
+  async removeFormer(): Promise<void> {}
+
+  async discard({ beside }: NewHistoryFile): Promise<void> {
+    this.#anew.delete(beside);
   }
 
   async shortFiles(): Promise<readonly HistoryPoint[]> {

@@ -1,6 +1,6 @@
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
 import { placeDurably, readFully, removeDurably } from '../durable/durable.ts';
-import { withFileErrors } from '../durable/errors.ts';
+import { FileError, withFileErrors } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
 import { writeStreamDurably } from '../durable/write-stream.ts';
 import type { Random } from '../ports.ts';
@@ -27,6 +27,23 @@ export interface NewGeneration {
   readonly size: number;
   /** Where each of its records begins. */
   readonly offsets: readonly number[];
+  /** Where it lies until it is in force. */
+  readonly beside: string;
+}
+
+/**
+ * Where the next generation of a file is written: not where another one is being written, which
+ * may be of the same file.
+ */
+export function besidePath<K extends string>(
+  reader: RecordReader<K>,
+  number: number,
+  isTaken: (path: string) => boolean,
+): string {
+  const path = reader.pathOf(number, reader.generationOf(number) + 1);
+  let beside = `${path}${UNPLACED}`;
+  for (let more = 2; isTaken(beside); more += 1) beside = `${path}.${more}${UNPLACED}`;
+  return beside;
 }
 
 interface GenerationPorts {
@@ -37,10 +54,13 @@ interface GenerationPorts {
 /**
  * Writes a closed file anew beside the one in force, durably, and reads back each record. Throws
  * the room's `damaged` where it does not read as it was written; nothing is left of it then.
+ *
+ * @param path `besidePath`
  */
 export async function writeGeneration<K extends string>(
   reader: RecordReader<K>,
   number: number,
+  path: string,
   records: AsyncIterable<NewRecord<K>>,
   { port, random }: GenerationPorts,
 ): Promise<NewGeneration> {
@@ -48,7 +68,6 @@ export async function writeGeneration<K extends string>(
   const { format, identity } = reader;
   if (identity === undefined) throw new TypeError('a file without an identity was read');
   const generation = reader.generationOf(number) + 1;
-  const path = `${reader.pathOf(number, generation)}${UNPLACED}`;
   const offsets: number[] = [];
   const digests: Uint8Array[] = [];
   /** One that had rotted before is written as it is. */
@@ -90,7 +109,7 @@ export async function writeGeneration<K extends string>(
     } finally {
       await source.close();
     }
-    return { number, generation, size, offsets };
+    return { number, generation, size, offsets, beside: path };
   } catch (error) {
     // The first error is the one to tell.
     await removeDurably(port, path).catch(() => undefined);
@@ -113,11 +132,10 @@ async function open(port: FilePort, path: string, number: number, size: number) 
 /** Gives a file that was written anew the name that puts it in force, durably. */
 export async function placeGeneration<K extends string>(
   reader: RecordReader<K>,
-  { number, generation }: Pick<NewGeneration, 'number' | 'generation'>,
+  { number, generation, beside }: Pick<NewGeneration, 'number' | 'generation' | 'beside'>,
   { port }: Pick<GenerationPorts, 'port'>,
 ): Promise<void> {
-  const path = reader.pathOf(number, generation);
-  await placeDurably(port, `${path}${UNPLACED}`, path);
+  await placeDurably(port, beside, reader.pathOf(number, generation));
 }
 
 /** Files that are not in force, by their names. */
@@ -149,7 +167,7 @@ export async function leftFiles<K extends string>(
   await withFileErrors('list', dir, async () => {
     for await (const { name } of port.list(dir)) {
       const text = name.toString('latin1');
-      if (text.endsWith(`${format.suffix}${UNPLACED}`)) names.push(text);
+      if (text.includes(format.suffix) && text.endsWith(UNPLACED)) names.push(text);
     }
   });
   return { needless: names, sounder };
@@ -165,7 +183,7 @@ async function isSounder<K extends string>(
   return former > (await soundIn(reader, port, reader.path(number), number));
 }
 
-/** How many records of a file prove themselves. */
+/** How many records of a file prove themselves; what cannot be read proves nothing. */
 async function soundIn<K extends string>(
   reader: RecordReader<K>,
   port: FilePort,
@@ -173,14 +191,19 @@ async function soundIn<K extends string>(
   number: number,
 ): Promise<number> {
   const { codec } = await reader.codecOf(number);
-  const size = await withFileErrors('read', path, async () => Number((await port.stat(path)).size));
-  const source = await open(port, path, number, size);
   let sound = 0;
   try {
-    for await (const { type } of scanRecords(source, codec, { take: () => 'prove' }))
-      if (type === 'record') sound += 1;
-  } finally {
-    await source.close();
+    const { size } = await withFileErrors('read', path, () => port.stat(path));
+    const source = await open(port, path, number, Number(size));
+    try {
+      for await (const { type } of scanRecords(source, codec, { take: () => 'prove' }))
+        if (type === 'record') sound += 1;
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    // A former file that the disk does not give back must not keep the one in force from opening.
+    if (!(error instanceof FileError)) throw error;
   }
   return sound;
 }

@@ -6,7 +6,12 @@ import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import type { NewRecord } from '@aliquot/shared/records/format';
-import { leftFiles, placeGeneration, writeGeneration } from '@aliquot/shared/records/generation';
+import {
+  besidePath,
+  leftFiles,
+  placeGeneration,
+  writeGeneration,
+} from '@aliquot/shared/records/generation';
 import { type ReadRecord, RecordReader } from '@aliquot/shared/records/reader';
 import { RecordLog } from '@aliquot/shared/records/record-log';
 import { isDamaged, StoreError } from '../errors.ts';
@@ -71,6 +76,8 @@ export class DiskHistory implements HistoryLog {
   readonly #hopeless = new Set<string>();
   /** Files that were written anew since the opening, and read back. */
   readonly #proved = new Set<number>();
+  /** Files that are being written, or are not in force yet, by their paths. */
+  readonly #beside = new Set<string>();
 
   private constructor(
     reader: RecordReader<HistoryFileKind>,
@@ -182,12 +189,13 @@ export class DiskHistory implements HistoryLog {
   async mend(place: HistoryPlace, record: HistoryRecord): Promise<boolean> {
     const log = this.#writable();
     const { file, offset, length } = place;
+    const end = log.end();
     const header = log.sizeOf(file) === undefined ? undefined : await log.readHeader(place);
     const isOther =
       length !== record.payload.length ||
       log.sizeOf(file) === undefined ||
       // Behind the end of an older file stands nothing that could be in the way.
-      (file === log.lastNumber && offset >= log.end().offset) ||
+      (file === end.file && offset >= end.offset) ||
       (header !== undefined && !equalBytes(header.digest, sha256(record.payload)));
     if (isOther) return false;
     await writing(log, () => log.rewrite(place, record));
@@ -218,17 +226,30 @@ export class DiskHistory implements HistoryLog {
       yield { kind: 'end', payload: encodeFileEnd(lengths.length) };
     }
     const ports = this.#disk();
-    const { generation, size, offsets } = await writing(log, () =>
-      writeGeneration(log, file, ended(), ports),
-    );
-    const places = lengths.map((length, at) => ({ file, offset: offsets[at] ?? 0, length }));
-    return { file, generation, bytes: size, places };
+    const beside = besidePath(log, file, (path) => this.#beside.has(path));
+    this.#beside.add(beside);
+    try {
+      const { generation, size, offsets } = await writing(log, () =>
+        writeGeneration(log, file, beside, ended(), ports),
+      );
+      const places = lengths.map((length, at) => ({ file, offset: offsets[at] ?? 0, length }));
+      return { file, generation, bytes: size, places, beside };
+    } catch (error) {
+      this.#beside.delete(beside);
+      throw error;
+    }
   }
 
-  async putInForce({ file, generation, bytes }: NewHistoryFile, follow: () => void): Promise<void> {
+  async putInForce(
+    { file, generation, bytes, beside }: NewHistoryFile,
+    follow: () => void,
+  ): Promise<void> {
     const log = this.#writable();
     const ports = this.#disk();
-    await writing(log, () => placeGeneration(log, { number: file, generation }, ports));
+    if (log.generationOf(file) !== generation - 1)
+      throw new TypeError('another file has taken the place of the one that was written anew');
+    await writing(log, () => placeGeneration(log, { number: file, generation, beside }, ports));
+    this.#beside.delete(beside);
     log.adopt(file, generation, bytes);
     this.#proved.add(file);
     this.replaced += 1;
@@ -240,7 +261,15 @@ export class DiskHistory implements HistoryLog {
     const { port } = this.#disk();
     const isProved = (file: number) => this.#proved.has(file);
     const { needless } = await writing(log, () => leftFiles(log, port, isProved));
-    for (const name of needless) await writing(log, () => removeDurably(port, join(log.dir, name)));
+    for (const path of needless.map((name) => join(log.dir, name)))
+      if (!this.#beside.has(path)) await writing(log, () => removeDurably(port, path));
+  }
+
+  async discard({ beside }: NewHistoryFile): Promise<void> {
+    const log = this.#writable();
+    const { port } = this.#disk();
+    await writing(log, () => removeDurably(port, beside));
+    this.#beside.delete(beside);
   }
 
   #disk(): { readonly port: FilePort; readonly random: Random } {

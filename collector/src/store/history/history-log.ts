@@ -76,6 +76,8 @@ export interface DurablePoint extends HistoryPoint {
 export interface NewHistoryFile extends HistoryFile {
   /** Where its records stand, in their order. */
   readonly places: readonly HistoryPlace[];
+  /** What it is called until it is in force. */
+  readonly beside: string;
 }
 
 /** How a history is opened. */
@@ -174,9 +176,13 @@ export interface HistoryLog {
    */
   putInForce(anew: NewHistoryFile, follow: () => void): Promise<void>;
 
+  /** Removes it instead, durably. */
+  discard(anew: NewHistoryFile): Promise<void>;
+
   /**
-   * Removes files that are not in force, durably; not one that is sounder than what took its place
-   * and has rotted since.
+   * Removes files that are not in force, durably; not one that is being written, or waits to be put
+   * in force or discarded, and not one that is sounder than what took its place and has rotted
+   * since.
    */
   removeFormer(): Promise<void>;
 

@@ -29,6 +29,11 @@ const UNWRITTEN_HISTORY_BYTES = 16 * 1024 * 1024;
 export class CoreKeeper {
   /** What agents sent and no record names yet. */
   readonly uploads = new PendingUploads();
+  /**
+   * Who writes files of the history anew, or relies on what stands in them until something is
+   * appended: one at a time, beside the queue. Not asked for within a job.
+   */
+  readonly rewriting = new Serial();
   readonly #media: VaultMedia;
   readonly #vault: VaultDescriptorBody;
   readonly #onUnfit: CoreOpening['onUnfit'];

@@ -7,14 +7,14 @@ import {
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import { read } from '../catalog/row-codec.ts';
-import { isDamaged, passedOver, StoreError, type UnfitRecord } from '../errors.ts';
+import { passedOver, type UnfitRecord } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { knownHistory, noteEnd } from './core-load.ts';
 import { purgedLeaves } from './history-files.ts';
 import { isLookedAt, purgedRecord, sealedAnew } from './purged-record.ts';
-import { putInForce, writeChanged } from './written-anew.ts';
+import { rewriteHistoryFile } from './rewrite-history.ts';
 
 /** Commits as the newest purge of each has left them, by leaf. */
 type Forms = ReadonlyMap<number, Uint8Array>;
@@ -25,37 +25,36 @@ type Forms = ReadonlyMap<number, Uint8Array>;
  * approval, behind a sweep that had still looked at it, and at a start, for a crash may have come
  * between. Answers with the files that cannot be written anew for damage.
  */
-export async function erasePurged(keeper: CoreKeeper): Promise<UnfitRecord[]> {
-  const kept: UnfitRecord[] = [];
-  const core = await keeper.ready();
-  const forms = await formsOf(core);
-  if (forms.size === 0) return kept;
-  const files = await filesWith(core, forms);
-  if (files.length === 0) return kept;
-  await keeper.do(async (now) => {
-    // Only closed files are written anew, and of these none that a replay would begin in.
-    if (now === core && files.includes(now.history.end.file)) await endFile(now);
-    await keeper.flushHere(now);
-  });
-  const { file: known } = await knownHistory(core.catalog);
-  for (const file of files) {
-    if (file >= known) continue;
-    try {
-      const anew = await writeChanged(core, file, async (item, leafIndex) =>
+export function erasePurged(keeper: CoreKeeper): Promise<UnfitRecord[]> {
+  // What a purge has left is read where no other takes more of it meanwhile.
+  return keeper.rewriting.run(async () => {
+    const kept: UnfitRecord[] = [];
+    const core = await keeper.ready();
+    const forms = await formsOf(core);
+    if (forms.size === 0) return kept;
+    const files = await filesWith(core, forms);
+    if (files.length === 0) return kept;
+    await keeper.do(async (now) => {
+      // Only closed files are written anew, and of these none that a replay would begin in.
+      if (now === core && files.includes(now.history.end.file)) await endFile(now);
+      await keeper.flushHere(now);
+    });
+    const { file: known } = await knownHistory(core.catalog);
+    for (const file of files) {
+      if (file >= known) continue;
+      const outcome = await rewriteHistoryFile({ keeper, core }, file, async (item, leafIndex) =>
         recordWithout(item, leafIndex, forms),
       );
-      await keeper.do(async (now) => {
-        // Another core has been opened since: its start does this again.
-        if (now === core) await putInForce(core, anew, () => keeper.flushHere(core));
-      });
-    } catch (error) {
-      const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
-      if (!isFiles && !isDamaged(error)) throw error;
-      const why = `still has what was purged: ${error.message}`;
-      kept.push({ type: 'file', where: `history file ${file}`, why });
+      // The start of another core does this again.
+      if (outcome.type === 'reopened') return kept;
+      if (outcome.type === 'kept')
+        kept.push({
+          ...{ type: 'file', where: `history file ${file}` },
+          why: `still has what was purged: ${outcome.why}`,
+        });
     }
-  }
-  return kept;
+    return kept;
+  });
 }
 
 /** The catalog is told where the history ends: behind the file. */

@@ -1,22 +1,21 @@
 import { type ChunkId, decodeStoredCommit, encodeStoredCommit } from '@aliquot/proto';
 import { mapKey } from '@aliquot/shared/crypto/bytes';
-import { isDamaged, StoreError } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { RewriteOptions, ThinReport } from '../vault-records.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { provedDead } from './dead-proof.ts';
+import { purgedLeaves } from './history-files.ts';
+import { rewriteHistoryFile } from './rewrite-history.ts';
 import { thinned } from './thin-commit.ts';
 import { type FilePlan, goingBlocks, planFiles, provedDropped } from './thin-plan.ts';
 import type { VaultParts } from './vault-parts.ts';
-import { putInForce, type WrittenAnew, writeChanged } from './written-anew.ts';
 
 /** A file of which so much would go is written anew, as packs are. */
 const GOES_PERCENT = 30;
 /** What is proved with one reading of the history. */
 const MOST_GROUPED_BYTES = 256 * 1024 * 1024;
 const MOST_ASKED = 131_072;
-const MOST_TRIES = 3;
 const NO_SLOTS: Uint8Array = new Uint8Array(0);
 
 /** What rewriting the history came to so far. */
@@ -116,58 +115,31 @@ interface ThinParts {
   readonly wrote: (bytes: number) => Promise<void>;
 }
 
-/** Whether the next may be begun. A file in which something was mended meanwhile is written again. */
-async function rewriteOne(
-  parts: ThinParts,
-  plan: FilePlan,
-  proof: ThinProof,
-  counts: HistoryCounts,
-): Promise<boolean> {
-  for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
-    const outcome = await rewriteOnce(parts, plan, proof, counts);
-    if (outcome !== 'mended') return outcome;
-  }
-  counts.kept.push({ file: plan.file, why: 'a commit was mended each time while it was written' });
-  return true;
-}
-
-async function rewriteOnce(
+/** Whether the next may be begun. */
+function rewriteOne(
   { keeper, core, wrote }: ThinParts,
-  plan: FilePlan,
+  { file, from, below, bytes }: FilePlan,
   { dropped, dead }: ThinProof,
   counts: HistoryCounts,
-): Promise<boolean | 'mended'> {
-  const { mends } = core;
+): Promise<boolean> {
   const isNeeded = (id: ChunkId) => !dead.has(mapKey(id));
-  const change = async (item: HistoryItem, leafIndex: number): Promise<HistoryRecord> => {
-    const record = thinnedRecord(item, dropped.get(leafIndex) ?? NO_SLOTS, isNeeded);
-    await wrote(record.payload.length);
-    return record;
-  };
-  let anew: WrittenAnew;
-  try {
-    anew = await writeChanged(core, plan.file, change);
-  } catch (error) {
-    const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
-    if (!isFiles && !isDamaged(error)) throw error;
-    if (core.mends !== mends) return 'mended';
-    counts.kept.push({ file: plan.file, why: (error as StoreError).message });
-    return true;
-  }
-  const outcome = await keeper.do(async (now) => {
-    if (now !== core) return false;
-    if (core.mends !== mends) {
-      // What was read before may be what had rotted then (I-C17).
-      await core.history.removeFormer();
-      return 'mended';
+  return keeper.rewriting.run(async () => {
+    // Since it was planned, a purge may have sealed a commit of it anew.
+    if ((await purgedLeaves(core.catalog)).some((leaf) => leaf >= from && leaf < below))
+      return true;
+    const outcome = await rewriteHistoryFile({ keeper, core }, file, async (item, leafIndex) => {
+      const record = thinnedRecord(item, dropped.get(leafIndex) ?? NO_SLOTS, isNeeded);
+      await wrote(record.payload.length);
+      return record;
+    });
+    if (outcome.type === 'reopened') return false;
+    if (outcome.type === 'kept') counts.kept.push({ file, why: outcome.why });
+    else {
+      counts.rewrittenFiles += 1;
+      counts.freedBytes += bytes - outcome.bytes;
     }
-    await putInForce(core, anew, () => keeper.flushHere(core));
     return true;
   });
-  if (outcome !== true) return outcome;
-  counts.rewrittenFiles += 1;
-  counts.freedBytes += plan.bytes - anew.file.bytes;
-  return true;
 }
 
 function thinnedRecord(

@@ -92,6 +92,6 @@ export async function mendThinned(
     return record;
   });
   if (isMeant) await putInForce(core, anew, () => core.flushSynced());
-  else await core.history.removeFormer();
+  else await core.history.discard(anew.file);
   return isMeant;
 }
