@@ -247,7 +247,8 @@ export class Pc {
       const { versions } = this.#record.subject(this.lineage, state.root, { isResult: true });
       const timeMs = timeOf(row.row.capturedAtMs, versions.at(-1));
       const { className, members } = state;
-      const of = { kind: 'whole', className, members, pieces: [], items: [] } as const;
+      const kind = members.length === 0 ? 'gone' : 'whole';
+      const of = { kind, className, members, pieces: [], items: [] } as const;
       const slot = files.length + at;
       versions.push({ ...common, ...fresh, ...of, slot, timeMs, bytes: 0 });
     }

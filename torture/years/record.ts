@@ -7,6 +7,7 @@ import type { MadePart } from './content.ts';
 
 /** One receipted version of a file, or one row of a folder result. */
 export interface RecordedVersion {
+  /** A row without members says that the result is gone. */
   readonly kind: 'whole' | 'growing' | 'gone';
   readonly className: string;
   /** The PC that sent it. */

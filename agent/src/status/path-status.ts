@@ -1,6 +1,7 @@
 import type { FileId } from '@aliquot/proto';
 import { PartialError } from '@aliquot/shared/cli/errors';
 import { formatInstant, pathText } from '@aliquot/shared/cli/format';
+import { isDeletedResult } from '@aliquot/shared/commit/results';
 import { whenForeseen } from '@aliquot/shared/durable/unexpected';
 import { fileIdFor, resultIdFor } from '@aliquot/shared/keys/derive';
 import { sourceFor } from '../capture/scan.ts';
@@ -185,7 +186,7 @@ async function absent(agent: Agent, path: BytePath): Promise<Told> {
 
 /** Whether nothing was there any more. */
 function isGone({ kind, result }: OwnVersion): boolean {
-  return kind === 'gone' || (result?.progress === 'closed' && result.members === 0);
+  return kind === 'gone' || (result !== undefined && isDeletedResult(result));
 }
 
 function common(

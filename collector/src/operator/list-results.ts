@@ -7,6 +7,7 @@ import {
   printable,
 } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
+import { isDeletedResult } from '@aliquot/shared/commit/results';
 import type { ResultLine } from '../api/messages.ts';
 import type { AgentView } from './agent-view.ts';
 import { type ArrangeOptions, arranged } from './arrange.ts';
@@ -35,7 +36,7 @@ export async function listResults(
   async function* matching(): AsyncGenerator<ResultLine> {
     for (const agent of agents)
       for await (const row of wanted.of(() => source.results(agent, atMs), nameOf, passedBy))
-        if (!isDeleted(row)) yield row;
+        if (!isDeletedResult(row)) yield row;
   }
   const rows = arranged(matching(), options, (row) => ({
     name: pathOf(row),
@@ -60,7 +61,7 @@ export async function listResultVersions(
   let met = false;
   for await (const row of rows) {
     met = true;
-    const cells = isDeleted(row) ? deletedOf(row) : factsOf(row);
+    const cells = isDeletedResult(row) ? deletedOf(row) : factsOf(row);
     await output.result(resultJson(row), formatRow(cells, columns));
   }
   return met;
@@ -90,11 +91,6 @@ function resultJson(row: ResultLine): object {
     ended: row.ended,
     membersRoot: row.membersRoot,
   };
-}
-
-/** Whether nothing was left of a result: its folder was deleted. */
-export function isDeleted({ members, progress }: ResultLine): boolean {
-  return members === 0 && progress === 'closed';
 }
 
 function deletedOf(row: ResultLine): string[] {

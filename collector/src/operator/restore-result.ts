@@ -1,7 +1,7 @@
 import { AliquotError } from '@aliquot/proto';
 import { formatTime, pathText, printable } from '@aliquot/shared/cli/format';
 import type { Output } from '@aliquot/shared/cli/output';
-import { isMadeOf, MemberSet } from '@aliquot/shared/commit/results';
+import { isDeletedResult, isMadeOf, MemberSet } from '@aliquot/shared/commit/results';
 import { endWith } from '@aliquot/shared/durable/unexpected';
 import { RestoreError } from '@aliquot/shared/restore/errors';
 import { toRestoreItem } from '@aliquot/shared/restore/placing';
@@ -9,7 +9,6 @@ import { WholeFolder } from '@aliquot/shared/restore/whole-folder';
 import { CommandError } from '../cli/command-error.ts';
 import type { CommandContext } from '../cli/context.ts';
 import type { AgentView } from './agent-view.ts';
-import { isDeleted } from './list-results.ts';
 import { addMember, membersOf, missingMembers, type ResultPlace } from './members.ts';
 import { resultMeant } from './one-result.ts';
 import type { ProvedVault } from './open-vault.ts';
@@ -60,7 +59,7 @@ export async function restoreResult(
   const path = printable(pathText(result.list.path));
   const instead =
     '`aliquot versions` lists its versions, for --version; --path instead of --result gives back what there is';
-  if (isDeleted(line))
+  if (isDeletedResult(line))
     throw new CommandError(
       'COMMAND_NO_SUCH_FILE',
       `${path} was deleted, as captured ${formatTime(line.versionTimeMs)}; \`aliquot versions\` lists what it was before, for --version`,

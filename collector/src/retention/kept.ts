@@ -9,7 +9,7 @@ import type { RuledKeep, Ruling } from './ruling.ts';
 
 /**
  * A version of one file of one history, as it bears on whether it stays. A row of a folder result
- * is one too: closed it is whole, open it is growing.
+ * is one too: closed it is whole, open it is growing, closed without members it is gone.
  */
 export interface VersionFacts {
   /** From when it is current: never before the version before it. */

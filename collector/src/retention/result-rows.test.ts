@@ -55,9 +55,13 @@ describe('a folder result goes or stays whole', () => {
         const match = { classes: undefined, agents: undefined, sources: undefined };
         const ruled = { ...each, match };
         let timeMs = Date.UTC(2027, 11, 20);
+        const there = new Set<string>();
         const accepted = all.map(({ gap: waits, what, isGone }, place) => {
           timeMs += waits;
-          return { timeMs, place, what, isGone: isGone && what !== 'row' };
+          if (isGone) there.delete(what);
+          else if (what !== 'row') there.add(what);
+          // Of what was deleted the row has no members.
+          return { timeMs, place, what, isGone: what === 'row' ? there.size === 0 : isGone };
         });
         const nowMs = timeMs + later;
         const policy = { revision: 1, setAtMs: 0, rules: [ruled], grace: undefined };
@@ -83,7 +87,12 @@ describe('a folder result goes or stays whole', () => {
         };
         for (const [at, end] of rowEnds.entries()) if (end > nowMs) wholeRow(rows[at]?.place ?? -1);
 
-        const { keep } = ruled;
+        const { keep, gone } = ruled;
+        const last = rows.at(-2);
+        if (gone === 'forever' && rows.at(-1)?.isGone === true && last?.isGone === false) {
+          expect(rowEnds.at(-2)).toBe(Infinity);
+          wholeRow(last.place);
+        }
         if (keep === 'all') return;
         const instants = accepted.flatMap((one) => [one.timeMs, one.timeMs + 1, nowMs]);
         const promised = instants.filter(
@@ -91,7 +100,7 @@ describe('a folder result goes or stays whole', () => {
         );
         for (const ms of [...promised, ...countedInstants(ruled, nowMs)]) {
           const at = rows.findLastIndex((row) => row.timeMs <= ms);
-          if (at < 0) continue;
+          if (at < 0 || rows[at]?.isGone === true) continue;
           expect(rowEnds[at]).toBeGreaterThan(nowMs);
           wholeRow(rows[at]?.place ?? -1);
         }

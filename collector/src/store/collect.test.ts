@@ -149,6 +149,35 @@ describe('I-C21 I-C22 a collection', () => {
     for (const [at, { untilMs }] of gone.entries()) expect(untilMs).toBe(gone[at + 1]?.fromMs);
   });
 
+  test('drops a folder result that was deleted whole, its row without members too, and takes it when it comes again', async () => {
+    await vault.setRules(rulesOf('{keep: {within: 7d}, gone: 20d}'));
+    const member = { path: '/r/x', result: '/r', chunk: chunkOf('x') };
+    await vault.back(agent, [member], ['/r']);
+    vault.wait(1);
+    await vault.back(agent, [{ path: '/r/x', result: '/r', kind: 'gone' }], ['/r']);
+    const rows = async () => {
+      let count = 0;
+      const of = vault.store.reading.resultVersions(agent.lineageId, agent.resultId('/r'));
+      for await (const { live } of of) count += live.length;
+      return count;
+    };
+    vault.wait(12);
+    expect((await vault.store.retention.run(vault.nowMs)).type).toBe('nothing');
+    expect(await rows()).toBe(2);
+    vault.wait(9);
+    expect((await vault.store.retention.run(vault.nowMs)).run).toMatchObject({ versions: 4 });
+    vault.wait(8);
+    expect((await collect({ dryRun: true }))[0]).toMatchObject({ versions: 4 });
+    expect((await collect())[0]).toMatchObject({ type: 'dropped', versions: 4 });
+    expect(await rows()).toBe(0);
+    await vault.close();
+    await rm(join(vault.dir, 'catalog'), { recursive: true });
+    await vault.reopen();
+    expect(await rows()).toBe(0);
+    await vault.back(agent, [member], ['/r']);
+    expect(await rows()).toBe(1);
+  });
+
   test('drops that a file is gone with what was before it, where a later run let it go than that', async () => {
     await vault.setRules(rulesOf('{lock: 12d, keep: {within: 7d}, gone: 10d}'));
     vault.wait(2);

@@ -125,7 +125,7 @@ class Lived {
     const { store, nowMs } = this.vault;
     const subjects = this.agents.flatMap((agent) => [
       ...paths.map((path) => ({ id: agent.fileId(path), isResult: false, agent })),
-      { id: idOf(agent), isResult: true, agent },
+      { id: agent.resultId('/r'), isResult: true, agent },
     ]);
     const found: JudgedSubject[] = [];
     for (const { id, isResult, agent } of subjects) {
@@ -135,12 +135,6 @@ class Lived {
     }
     return found;
   }
-}
-
-function idOf(agent: WorldAgent): JudgedSubject['id'] {
-  const { row } = agent.result('/r', []);
-  if (row.kind !== 'result') throw new Error('no result');
-  return row.resultId;
 }
 
 async function replayed(vault: RetentionVault): Promise<void> {

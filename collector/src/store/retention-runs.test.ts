@@ -6,7 +6,7 @@ import { holdOn, rulesOf } from '../../testing/retention/signed.ts';
 import { RetentionVault, type Sent } from '../../testing/retention/vault.ts';
 import { catalogRows } from '../../testing/store/copies.ts';
 import type { WorldAgent } from '../../testing/store/world.ts';
-import type { RetentionOutcome, Subject } from './vault-retention.ts';
+import type { RetentionOutcome } from './vault-retention.ts';
 
 /** Runs over real histories: what expires, what holds a run up, and what brings it back (I-C19). */
 
@@ -165,12 +165,7 @@ describe('I-C19 a run', () => {
       vault.wait(1);
     }
     await run(vault);
-    const { resultId } = agent.result('/r', []).row as { resultId: Subject['id'] };
-    const rows = await vault.explainOne({
-      branchId: agent.lineageId,
-      id: resultId,
-      isResult: true,
-    });
+    const rows = await vault.explainResult(agent, '/r');
     const kept = rows.facts.versions.filter(
       (_, at) => (rows.versions[at]?.untilMs ?? 0) > vault.nowMs,
     );
@@ -184,6 +179,51 @@ describe('I-C19 a run', () => {
       }
     }
   });
+});
+
+describe('I-C19 that a folder result was deleted', () => {
+  test.each([
+    ['forever', [undefined, undefined]],
+    ['20d', [2, 2]],
+  ])(
+    'is no state of it that hides the last whole one, which stays as "gone: %s" says',
+    async (gone, expired) => {
+      const vault = await opened();
+      const agent = await vault.agent('hplc-1');
+      await vault.setRules(rulesOf(`{keep: {within: 7d}, gone: ${gone}}`));
+      const member = { path: '/r/x', result: '/r' };
+      await vault.back(agent, [member], ['/r']);
+      vault.wait(1);
+      await vault.back(agent, [member], ['/r']);
+      vault.wait(1);
+      // Captured again and not judged any more: the last whole state has the one before.
+      await vault.back(agent, [member]);
+      vault.wait(1);
+      await vault.back(agent, [{ ...member, kind: 'gone' }], ['/r']);
+      const marksOf = async () => {
+        const [rows, members] = [
+          await vault.explainResult(agent, '/r'),
+          await vault.explain(agent, '/r/x'),
+        ];
+        expect(rows.facts.versions.map(({ kind }) => kind)).toEqual(['whole', 'whole', 'gone']);
+        return [rows, members].map(({ versions }) => versions.map(({ expiredBy }) => expiredBy));
+      };
+      vault.wait(15);
+      expect((await run(vault)).type).toBe('expired');
+      expect(await marksOf()).toEqual([
+        [1, undefined, undefined],
+        [1, undefined, undefined, undefined],
+      ]);
+      vault.wait(6);
+      await run(vault);
+      const [last, deleted] = expired;
+      expect(await marksOf()).toEqual([
+        [1, last, deleted],
+        [1, last, last, deleted],
+      ]);
+      await expectReplayed(vault);
+    },
+  );
 });
 
 describe('I-C19 that a member of a folder result is gone', () => {

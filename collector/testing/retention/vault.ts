@@ -81,7 +81,10 @@ export class RetentionVault {
     return this.store.events.append(event);
   }
 
-  /** Commits versions; a row of each result that is named stands behind them. */
+  /**
+   * Commits versions; a row of each result that is named stands behind them, with those of its
+   * members that are not gone: without any it says that the result was deleted.
+   */
   async back(
     agent: WorldAgent,
     sent: readonly Sent[],
@@ -97,7 +100,9 @@ export class RetentionVault {
     const rows = results.map((root) =>
       agent.result(
         root,
-        [...drafts].flatMap(([path, draft]) => (path.startsWith(`${root}/`) ? [draft] : [])),
+        [...drafts].flatMap(([path, draft]) =>
+          path.startsWith(`${root}/`) && draft.kind !== 'gone' ? [draft] : [],
+        ),
         { class: sent[0]?.className ?? 'raw' },
       ),
     );
@@ -106,6 +111,10 @@ export class RetentionVault {
 
   async explain(agent: WorldAgent, path: string): Promise<JudgedSubject> {
     return this.explainOne({ branchId: agent.lineageId, id: agent.fileId(path), isResult: false });
+  }
+
+  explainResult(agent: WorldAgent, root: string): Promise<JudgedSubject> {
+    return this.explainOne({ branchId: agent.lineageId, id: agent.resultId(root), isResult: true });
   }
 
   async explainOne(subject: Subject): Promise<JudgedSubject> {

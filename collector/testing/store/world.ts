@@ -342,6 +342,10 @@ export class WorldAgent {
     return fileIdFor(this.pathKey, utf8(path));
   }
 
+  resultId(root: string) {
+    return resultIdFor(this.pathKey, utf8(root));
+  }
+
   /** The next commit of the chain; the agent's own idea of its head moves on only with `accept`. */
   build(drafts: readonly EntryDraft[], overrides: CommitOverrides = {}): BuiltCommit {
     const { descriptor, clock, random } = this.world;

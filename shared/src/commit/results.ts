@@ -2,7 +2,7 @@
  * What can be said of a result without a key: FORMAT.md, "VersionBlock", and SEALING.md, "Whole
  * without a key".
  */
-import type { Entry, FileId, ResultId, ResultRow } from '@aliquot/proto';
+import type { Entry, FileId, ResultFacts, ResultId, ResultRow } from '@aliquot/proto';
 import { equalBytes } from '../crypto/primitives.ts';
 import { rootOfHashes } from '../log/hashing.ts';
 import { clearHashOf } from './block-leaf.ts';
@@ -47,6 +47,14 @@ export class MemberSet {
     const hashes = Array.from(order, (at) => bytes.subarray(at + ID_BYTES, at + MEMBER_BYTES));
     return rootOfHashes(hashes).slice();
   }
+}
+
+/** Whether nothing was left of a result: its folder was deleted. */
+export function isDeletedResult({
+  progress,
+  members,
+}: Pick<ResultFacts, 'progress' | 'members'>): boolean {
+  return progress === 'closed' && members === 0;
 }
 
 /** Whether the row of a result was signed for exactly these members. */

@@ -49,7 +49,7 @@ export function registerExplain(program: Command, context: CommandContext): void
   withJson(withKit(withCollector(explain), 'for blind vaults'));
   withNotes(
     explain,
-    'It asks the code that decides in a run. A reason is a word of the rule, or: newest, gone (the last content of a file that is gone), whole (newer ones are only growing), before (a deletion, as long as what it ended), result (a folder result that stays names it), hold, lock, undone (a run that let it go was), no-rule, unknown (a rule names folders and does not know this PC: set the policy again), undecided (nobody has said whose the history is). What was dropped comes first, with the run that had expired it. The collector finds the name among those that it can open; with --kit the id is made here, which is quick.',
+    'It asks the code that decides in a run. A reason is a word of the rule, or: newest, gone (the last state of what is gone), whole (newer ones are only growing), before (a deletion, as long as what it ended), result (a folder result that stays names it), hold, lock, undone (a run that let it go was), no-rule, unknown (a rule names folders and does not know this PC: set the policy again), undecided (nobody has said whose the history is). What was dropped comes first, with the run that had expired it. The collector finds the name among those that it can open; with --kit the id is made here, which is quick.',
   );
   withExample(explain, 'aliquot explain --agent hplc-1 --path /data/run1/signal.csv');
   explain.action(async (options: ExplainOptions) => explainCommand(context, options));

@@ -65,12 +65,13 @@ async function goingOf(
     if (byPlace.has(placeName(at))) left -= 1;
     // What is behind the last of them bears on a "gone" alone.
     const [newest] = chain;
-    const isEnding = newest?.kind === 'gone' && byPlace.has(placeName(newest));
+    const isEnding = newest !== undefined && byPlace.get(placeName(newest))?.isGone === true;
     if (left === 0 && !isEnding) break;
   }
   const may = droppable(
     chain.map((version) => {
-      return { kind: version.kind, isLetGo: byPlace.has(placeName(version)) };
+      const of = byPlace.get(placeName(version));
+      return { isGone: of?.isGone === true, isLetGo: of !== undefined };
     }),
     { isTrunk: trunk },
   );

@@ -1,8 +1,7 @@
-import type { BlockRow } from '@aliquot/proto';
-
 /** A version in the chain of its file, as it bears on whether it may be dropped. */
 export interface ChainedVersion {
-  readonly kind: BlockRow['kind'];
+  /** It says that the file is gone, or that the folder result was deleted. */
+  readonly isGone: boolean;
   /** Whether retention lets it go. */
   readonly isLetGo: boolean;
 }
@@ -18,8 +17,8 @@ export function droppable(
 ): boolean[] {
   const earlier = versions.slice(1);
   const isNothingLeft = earlier.every(({ isLetGo }) => isLetGo);
-  return versions.map(({ kind, isLetGo }, at) => {
+  return versions.map(({ isGone, isLetGo }, at) => {
     if (at > 0) return isLetGo;
-    return isLetGo && kind === 'gone' && isTrunk && isNothingLeft;
+    return isLetGo && isGone && isTrunk && isNothingLeft;
   });
 }

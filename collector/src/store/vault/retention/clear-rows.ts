@@ -7,10 +7,12 @@ import {
   decodeStoredEvent,
   hasWholeHash,
   ID_BYTES,
+  type ResultFacts,
   type ResultId,
   rowKind,
   type VersionBlock,
 } from '@aliquot/proto';
+import { isDeletedResult } from '@aliquot/shared/commit/results';
 import { CommitRows } from '@aliquot/shared/commit/rows';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import type { VersionFacts } from '../../../retention/kept.ts';
@@ -163,16 +165,24 @@ function goneIn(payload: Uint8Array, isMeant: IsMeant | undefined): StoredLeaf {
   return { leaf, at, each: (visit) => at(files.keys(), visit) };
 }
 
-/** An open result is to one that is closed as what grows is to what is whole. */
+/**
+ * An open result is to one that is closed as what grows is to what is whole; that it was deleted is
+ * said by a row without members.
+ */
 function kindAt(block: VersionBlock, place: number): VersionFacts['kind'] {
   switch (rowKind(block, place)) {
     case 'gone':
       return 'gone';
     case 'result':
-      return block.resultRows.get(place)?.progress === 'open' ? 'growing' : 'whole';
+      return kindOfResult(block.resultRows.get(place));
     case 'file':
       return hasWholeHash(block, place) ? 'whole' : 'growing';
     default:
       return 'whole';
   }
+}
+
+function kindOfResult(facts: ResultFacts | undefined): VersionFacts['kind'] {
+  if (facts?.progress === 'open') return 'growing';
+  return facts !== undefined && isDeletedResult(facts) ? 'gone' : 'whole';
 }
