@@ -16,12 +16,11 @@ import { openCommitKeys } from '@aliquot/shared/commit/keys';
 import { purgedCommit } from '@aliquot/shared/commit/purge';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { boxKeyFromSecret, newBoxKey } from '@aliquot/shared/crypto/box';
-import { hex } from '@aliquot/shared/crypto/bytes';
+import { bitsOf, hex } from '@aliquot/shared/crypto/bytes';
 import { sha256 } from '@aliquot/shared/crypto/primitives';
 import { newSigningKey, type SigningKey } from '@aliquot/shared/crypto/sign';
 import { issueOperator } from '@aliquot/shared/keys/operator-certificate';
 import { issuePurgeApproval, issuePurgeCancel, issuePurgeOrder } from '@aliquot/shared/keys/purge';
-import { setBit } from '../../src/store/catalog/item-row.ts';
 import type { VaultStore } from '../../src/store/vault-store.ts';
 import type { StoreWorld } from '../store/world.ts';
 
@@ -116,10 +115,8 @@ export function sealedAnew(
       { slots, opensPurged: (id) => slabs.has(hex(id)) },
       random,
     );
-    const bits = new Uint8Array(live.length === 0 ? 0 : (Math.max(...live) >>> 3) + 1);
-    for (const slot of live) setBit(bits, slot);
     const { leafIndex } = decodeReceiptBody(receipt.body);
-    return { purgeId, part, leafIndex, slots: bits, commit: must(purged) };
+    return { purgeId, part, leafIndex, slots: bitsOf(live), commit: must(purged) };
   });
 }
 

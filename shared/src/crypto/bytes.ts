@@ -88,6 +88,20 @@ export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
+ * A bit for each of some numbers from 0 up, in any order: bit i mod 8 of byte i / 8 for number i.
+ * No longer than the largest needs, and of no bytes where there is none. For slots of a commit and
+ * the like: the bytes are an eighth of the largest number.
+ */
+export function bitsOf(numbers: readonly number[] | ReadonlySet<number>): Uint8Array {
+  let bytes = 0;
+  for (const number of numbers) bytes = Math.max(bytes, (number >>> 3) + 1);
+  const bits = new Uint8Array(bytes);
+  for (const number of numbers)
+    bits[number >>> 3] = (bits[number >>> 3] ?? 0) | (1 << (number & 7));
+  return bits;
+}
+
+/**
  * Overwrites a secret that is no longer needed. Best effort: the runtime may have copied it before.
  */
 export function wipe(...secrets: readonly Uint8Array[]): void {

@@ -10,7 +10,7 @@ import type { VerifiedCommit } from '@aliquot/shared/commit/commit';
 import { openCommitKeys } from '@aliquot/shared/commit/keys';
 import { openNames, openResults } from '@aliquot/shared/commit/open-names';
 import { purgedCommit } from '@aliquot/shared/commit/purge';
-import { mapKey } from '@aliquot/shared/crypto/bytes';
+import { bitsOf, mapKey } from '@aliquot/shared/crypto/bytes';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { verifyAgent } from '@aliquot/shared/keys/certificates';
 import { issuePurgeApproval } from '@aliquot/shared/keys/purge';
@@ -169,11 +169,4 @@ function formOf(
   if (purged === undefined)
     throw unverified('the collector names a commit of which nothing is to go');
   return { purgeId: purge.body.purgeId, part, leafIndex, slots: bitsOf(slots), commit: purged };
-}
-
-function bitsOf(slots: ReadonlySet<number>): Uint8Array {
-  if (slots.size === 0) return new Uint8Array(0);
-  const bits = new Uint8Array((Math.max(...slots) >>> 3) + 1);
-  for (const slot of slots) bits[slot >>> 3] = (bits[slot >>> 3] ?? 0) | (1 << (slot & 7));
-  return bits;
 }

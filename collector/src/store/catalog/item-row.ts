@@ -102,6 +102,18 @@ export function setBit(marks: Uint8Array, index: number): void {
   marks[byte] = (marks[byte] ?? 0) | (1 << (index & 7));
 }
 
+/** The same for marks that may be too short: they, or longer ones, with the bit set. */
+export function withBit(marks: Uint8Array, index: number): Uint8Array {
+  const byte = index >>> 3;
+  let more = marks;
+  if (byte >= marks.length) {
+    more = new Uint8Array(byte + 1);
+    more.set(marks);
+  }
+  setBit(more, index);
+  return more;
+}
+
 /** By the number in a row: 0 for one that no pack holds. */
 const kinds = [undefined, 'chunk', 'page', 'slab'] as const;
 const KIND_BITS = 3;

@@ -1,7 +1,7 @@
 import type { LeafSlots, LineageId } from '@aliquot/proto';
 import { hex } from '@aliquot/shared/crypto/bytes';
 import { mayDrop } from '../../collection/progress.ts';
-import { setBit } from '../catalog/item-row.ts';
+import { withBit } from '../catalog/item-row.ts';
 import { StoreError } from '../errors.ts';
 import type { JudgedSubject, JudgedVersion, UnreadSubject } from '../vault-retention.ts';
 import type { VaultCore } from './core.ts';
@@ -51,11 +51,7 @@ export async function findDroppable(core: VaultCore, asked: DropAsked): Promise<
     const name = `${hex(branchId)}/${run}`;
     const of = letGo.get(name) ?? { branchId, run, leaves: new Map() };
     letGo.set(name, of);
-    const known = of.leaves.get(leafIndex) ?? new Uint8Array(0);
-    const bits = new Uint8Array(Math.max(known.length, (slot >>> 3) + 1));
-    bits.set(known);
-    setBit(bits, slot);
-    of.leaves.set(leafIndex, bits);
+    of.leaves.set(leafIndex, withBit(of.leaves.get(leafIndex) ?? new Uint8Array(0), slot));
     versions += 1;
   };
   const hear = ({ branchId, ...subject }: JudgedSubject | UnreadSubject): void => {

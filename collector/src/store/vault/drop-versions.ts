@@ -1,8 +1,8 @@
 import type { FileId, LeafSlots, ResultId, StoredDropped } from '@aliquot/proto';
+import { bitsOf } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { mayDrop } from '../../collection/progress.ts';
 import { CatalogChange } from '../catalog/catalog-store.ts';
-import { setBit } from '../catalog/item-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { type KnownVersion, placeName, type VersionPlace } from '../catalog/version-rows.ts';
 import type { VaultCore } from './core.ts';
@@ -90,9 +90,5 @@ function slotsOf(versions: readonly VersionPlace[]): LeafSlots[] {
   }
   return [...leaves]
     .sort(([a], [b]) => a - b)
-    .map(([leafIndex, slots]) => {
-      const bits = new Uint8Array((Math.max(...slots) >>> 3) + 1);
-      for (const slot of slots) setBit(bits, slot);
-      return { leafIndex, slots: bits };
-    });
+    .map(([leafIndex, slots]) => ({ leafIndex, slots: bitsOf(slots) }));
 }

@@ -8,7 +8,8 @@ import {
 } from '@aliquot/proto';
 import { isDeletedResult } from '@aliquot/shared/commit/results';
 import { readCommit } from '@aliquot/shared/commit/rows';
-import { isSet, setBit } from '../catalog/item-row.ts';
+import { bitsOf } from '@aliquot/shared/crypto/bytes';
+import { isSet } from '../catalog/item-row.ts';
 import type { VersionPlace } from '../catalog/version-rows.ts';
 import { passedOver } from '../errors.ts';
 
@@ -55,9 +56,7 @@ export async function sizeIn(
   core: LeafRecords,
   { leafIndex, slot }: VersionPlace,
 ): Promise<number> {
-  const slots = new Uint8Array((slot >>> 3) + 1);
-  setBit(slots, slot);
-  const [named] = await namedVersions(core, [{ leafIndex, slots }]);
+  const [named] = await namedVersions(core, [{ leafIndex, slots: bitsOf([slot]) }]);
   return named?.size ?? 0;
 }
 

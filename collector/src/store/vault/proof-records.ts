@@ -8,9 +8,9 @@ import {
 import { lossHash } from '@aliquot/shared/commit/loss';
 import { lostMarks } from '@aliquot/shared/commit/lost-marks';
 import { CommitRows, commitHash } from '@aliquot/shared/commit/rows';
+import { bitsOf } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
-import { setBit } from '../catalog/item-row.ts';
 import { read } from '../catalog/row-codec.ts';
 import { decodeHead } from '../catalog/version-rows.ts';
 import { passedOver } from '../errors.ts';
@@ -115,9 +115,7 @@ function missingIn(commit: SignedCommit): Uint8Array {
   if (!commit.blocks.some(({ gone }) => gone !== undefined)) return new Uint8Array(0);
   const missing: number[] = [];
   new CommitRows(commit).eachMissing((_mark, slot) => missing.push(slot));
-  const slots = new Uint8Array((Math.max(...missing) >>> 3) + 1);
-  for (const slot of missing) setBit(slots, slot);
-  return slots;
+  return bitsOf(missing);
 }
 
 /** The policies that the log has up to a size of it, each proved. */

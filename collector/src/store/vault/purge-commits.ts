@@ -8,10 +8,10 @@ import {
 } from '@aliquot/proto';
 import { keysWholeSlab } from '@aliquot/shared/commit/purge';
 import { type CommitRows, readCommit } from '@aliquot/shared/commit/rows';
+import { bitsOf } from '@aliquot/shared/crypto/bytes';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys, ranges } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
-import { setBit } from '../catalog/item-row.ts';
 import { encodePurgedCommit } from '../catalog/purge-row.ts';
 import { idName } from '../catalog/reference-walk.ts';
 import { read } from '../catalog/row-codec.ts';
@@ -107,10 +107,7 @@ function slotsOf(
     const slab = block.slabs[block.slabOf[place] ?? -1];
     if (slab !== undefined) slabs.set(idName(slab.id), slab.id.slice() as ChunkId);
   });
-  if (slots.length === 0) return new Uint8Array(0);
-  const bits = new Uint8Array((Math.max(...slots) >>> 3) + 1);
-  for (const slot of slots) setBit(bits, slot);
-  return bits;
+  return bitsOf(slots);
 }
 
 /** The lineages that have any of these items. */

@@ -7,6 +7,7 @@ import {
   type StoredExpired,
 } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
+import { withBit } from '../../catalog/item-row.ts';
 import type { JudgedSubject } from '../../vault-retention.ts';
 import { Amount } from './evaluation.ts';
 
@@ -65,7 +66,7 @@ export class ExpiredRecords {
       this.#going.set(agent, leaves);
       const leaf = leaves.get(leafIndex) ?? { slots: new Uint8Array(0), sizes: [] };
       leaves.set(leafIndex, leaf);
-      leaf.slots = withSlot(leaf.slots, slot);
+      leaf.slots = withBit(leaf.slots, slot);
       leaf.sizes.push(size);
     }
   }
@@ -133,15 +134,4 @@ export class ExpiredRecords {
     this.#bytes += encoded.length;
     this.#leaves += slots.length;
   }
-}
-
-function withSlot(slots: Uint8Array, slot: number): Uint8Array {
-  const byte = slot >>> 3;
-  let more = slots;
-  if (byte >= slots.length) {
-    more = new Uint8Array(byte + 1);
-    more.set(slots);
-  }
-  more[byte] = (more[byte] ?? 0) | (1 << (slot & 7));
-  return more;
 }
