@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { keepKernels } from '@aliquot/shared/content/kernels/kernels';
 import { cacheIndexes } from '../queue/ledger/rows.ts';
 import type { BytePath } from '../source/paths.ts';
 import type { Found } from '../source/walk.ts';
@@ -223,6 +224,7 @@ export class CaptureThread implements CaptureHost {
   }
 
   #spawn(): Worker {
+    keepKernels();
     const source = import.meta.url.endsWith('.ts');
     const url = new URL(source ? './worker.ts' : './worker.js', import.meta.url);
     const worker = new Worker(url, {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort, type Transferable, Worker } from 'node:worker_threads';
+import { keepKernels } from '../content/kernels/kernels.ts';
 import { RestoreError, type RestoreErrorCode } from './errors.ts';
 import { packOrder } from './file-order.ts';
 import { addSummaries, type OrdersSummary } from './orders.ts';
@@ -81,6 +82,7 @@ export class RestoreThreads<Begin> {
   }
 
   #start(): Thread {
+    keepKernels();
     const worker = new Worker(this.#script, {
       name: 'restore',
       execArgv: this.#script.href.endsWith('.ts') ? ['--conditions=aliquot-source'] : [],

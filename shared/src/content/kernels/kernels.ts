@@ -60,9 +60,8 @@ export class Kernels {
    */
   static make(arenaBytes: number = ARENA_BYTES): Kernels | undefined {
     try {
-      const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
       const memory = new WebAssembly.Memory({ initial: Math.ceil(arenaBytes / PAGE_BYTES) });
-      const { exports } = new WebAssembly.Instance(module, { arena: { memory } });
+      const { exports } = new WebAssembly.Instance(compiled(), { arena: { memory } });
       return new Kernels(memory.buffer, exports as Exports);
     } catch {
       // Any error: engines say in several ways that they lack WebAssembly or its lanes.
@@ -117,6 +116,28 @@ export class Kernels {
   /** `join2` of `samples.ts`, likewise. */
   join2(low: Uint8Array, high: Uint8Array, samples: Uint8Array, slowness: number): void {
     this.#exports.join2(low.byteOffset, high.byteOffset, samples.byteOffset, low.length, slowness);
+  }
+}
+
+let module: WebAssembly.Module | undefined;
+
+/** What this thread's kernels are made of; throws where there is no WebAssembly. */
+function compiled(): WebAssembly.Module {
+  module ??= new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
+  return module;
+}
+
+/**
+ * Keeps the machine code of the kernels for as long as this thread lives: threads that it begins
+ * take that instead of making their own. It also keeps V8 from freeing the code of one thread while
+ * others make theirs: Node 24 once ended there with a failed check of its own
+ * (`jit_page.has_value()`).
+ */
+export function keepKernels(): void {
+  try {
+    compiled();
+  } catch {
+    // Any error: the threads do without them, as `Kernels.make` says.
   }
 }
 
