@@ -9,6 +9,7 @@ import { systemRandom } from '@aliquot/shared/ports';
  * second on purpose; tests run many such commands, and their kits protect nothing.
  */
 const weakCost = { logN: 4, r: 8, p: 1 };
+const KEY_MS = 90 * 86_400_000;
 
 /** A kit as `kit create` writes it, but for the cost. */
 export async function writeWeakKit(
@@ -21,7 +22,7 @@ export async function writeWeakKit(
   await writeFile(file, sealKit(contents, passphrase, systemRandom, weakCost), { mode: 0o600 });
 }
 
-/** An operator's key file as `operator add` writes it, for a day, but for the cost. */
+/** An operator's key file as `operator add` writes it, for 90 days, but for the cost. */
 export async function writeWeakKey(
   file: string,
   { kit, name, purposes }: { kit: string; name: string; purposes: readonly OperatorPurpose[] },
@@ -29,7 +30,7 @@ export async function writeWeakKey(
 ): Promise<void> {
   const opened = await openKit(await readFile(kit, 'utf8'), passphrase);
   const issuedAtMs = Date.now();
-  const terms = { name, purposes, issuedAtMs, expiresAtMs: issuedAtMs + 86_400_000 };
+  const terms = { name, purposes, issuedAtMs, expiresAtMs: issuedAtMs + KEY_MS };
   const contents = newOperator(opened, terms, systemRandom);
   const text = sealOperator(contents, passphrase, systemRandom, weakCost);
   await writeFile(file, text, { mode: 0o600 });

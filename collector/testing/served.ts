@@ -2,18 +2,19 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OperatorPurpose } from '@aliquot/proto';
 import type { RowDraft } from '@aliquot/shared/commit/block-seal';
 import { openBundle } from '@aliquot/shared/keys/bundle';
 import { expect, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { AGENT_PATH } from '../src/ingest/upgrade.ts';
 import { SessionTestAgent, type TestFile } from './agent.ts';
-import { aliquot, type CliResult, serving } from './cli.ts';
-import { writeWeakKit } from './kits.ts';
+import { aliquot, type CliOptions, type CliResult, serving } from './cli.ts';
+import { writeWeakKey, writeWeakKit } from './kits.ts';
 import { sendRules } from './retention/send-rules.ts';
 import { socketWire } from './wire.ts';
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 const PASSPHRASE = 'correct horse battery staple';
 
 /** How an operator asks: of the whole collector, or of one vault. */
@@ -37,14 +38,22 @@ export class ServedCollector implements Commands {
   #token = '';
   #stop: (() => Promise<CliResult>) | undefined;
 
-  private constructor(dir: string) {
+  /** Where operators keep what they witnessed; undefined: nowhere. */
+  readonly #state: string | undefined;
+
+  private constructor(dir: string, state: string | undefined) {
     this.#dir = dir;
+    this.#state = state;
   }
 
-  /** Kits, keys and commands share one passphrase, which stands in the environment until the end. */
-  static async start(): Promise<ServedCollector> {
+  /**
+   * Kits, keys and commands share one passphrase, which stands in the environment until the end.
+   * Operators keep nothing of what they witness, unless they are to.
+   */
+  static async start({ keepsState = false } = {}): Promise<ServedCollector> {
     vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
-    const served = new ServedCollector(await mkdtemp(join(tmpdir(), 'aliquot-served-')));
+    const dir = await mkdtemp(join(tmpdir(), 'aliquot-served-'));
+    const served = new ServedCollector(dir, keepsState ? join(dir, 'state') : undefined);
     expect((await aliquot(['init', '--data', served.data, '--name', 'test'])).code).toBe(0);
     served.#token = (await readFile(join(served.data, 'admin.token'), 'utf8')).trim();
     await served.serve();
@@ -95,8 +104,13 @@ export class ServedCollector implements Commands {
   }
 
   tried(...args: string[]): Promise<CliResult> {
+    return aliquot(args, this.#standing);
+  }
+
+  get #standing(): CliOptions {
     const { url, token, clock } = this;
-    return aliquot(args, { url, token, clock });
+    const state = this.#state;
+    return { url, token, clock, ...(state === undefined ? {} : { state }) };
   }
 
   ok(...args: string[]): Promise<CliResult> {
@@ -123,12 +137,19 @@ export class ServedCollector implements Commands {
     return writeWeakKit(this.kitOf(vault), vault, PASSPHRASE, { blind });
   }
 
-  /** Makes the key of an operator for retention; answers with its file. */
-  async addOperator(vault: string, name: string): Promise<string> {
-    const key = this.at(`${vault}-${name}.key`);
-    const kit = ['--kit', this.kitOf(vault), '--out', key];
-    await this.ok('operator', 'add', name, ...kit, '--purposes', 'retention');
+  /** Makes the key of an operator; answers with its file. */
+  async addOperator(
+    vault: string,
+    name: string,
+    purposes: readonly OperatorPurpose[] = ['retention'],
+  ): Promise<string> {
+    const key = this.keyOf(vault, name);
+    await writeWeakKey(key, { kit: this.kitOf(vault), name, purposes }, PASSPHRASE);
     return key;
+  }
+
+  keyOf(vault: string, name: string): string {
+    return this.at(`${vault}-${name}.key`);
   }
 
   /** A PC that is enrolled and has sent nothing. */

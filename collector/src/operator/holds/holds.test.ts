@@ -1,65 +1,29 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openBundle } from '@aliquot/shared/keys/bundle';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
-import { SessionTestAgent } from '../../../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
-import { writeWeakKit } from '../../../testing/kits.ts';
-import { socketWire } from '../../../testing/wire.ts';
-import { AGENT_PATH } from '../../ingest/upgrade.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ServedCollector } from '../../../testing/served.ts';
 
-const PASSPHRASE = 'correct horse battery staple';
-let dir: string;
-let url: string;
-let token: string;
-let stop: () => Promise<CliResult>;
-const at = (name: string) => join(dir, name);
-const kitOf = (vault: string) => at(`${vault}.kit`);
+let served: ServedCollector;
 
 /** Asks of one vault of the collector, without its kit. */
 function asking(vault: string) {
-  const tried = (...args: string[]) => aliquot([...args, '--vault', vault], { url, token });
-  const ok = async (...args: string[]) => {
-    const result = await tried(...args);
-    expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
-    return result;
-  };
-  const kit = ['--kit', kitOf(vault)];
+  const { tried, ok } = served.asking(vault);
+  const kit = ['--kit', served.kitOf(vault)];
   const list = async () => (await ok('hold', 'list', '--all', '--json')).lines;
   return { tried, ok, kit, list };
 }
 
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
-  dir = await mkdtemp(join(tmpdir(), 'aliquot-holds-'));
-  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
-  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
-  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0']));
+  served = await ServedCollector.start();
   for (const vault of ['lab', 'blind']) {
-    const kit = kitOf(vault);
-    await writeWeakKit(kit, vault, PASSPHRASE, { blind: vault === 'blind' });
-    expect((await aliquot(['vault', 'add', '--kit', kit], { url, token })).code).toBe(0);
-    const bundle = at(`${vault}.bundle`);
-    const enroll = ['enroll', 'hplc-1', '--kit', kit, '--out', bundle];
-    expect((await aliquot(enroll, { url, token })).code).toBe(0);
-    const pc = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
-    await pc.enrol(pc.bundle.url);
-    await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+    await served.addVault(vault, { blind: vault === 'blind' });
     const bytes = Buffer.from('result');
-    await pc.backUp([
+    await served.send(await served.addPc(vault, 'hplc-1'), [
       { path: '/data/trial-7/a.raw', bytes },
       { path: '/data/trial-8/b.raw', bytes },
     ]);
   }
 });
 
-afterAll(async () => {
-  await stop();
-  await rm(dir, { recursive: true, force: true });
-  vi.unstubAllEnvs();
-});
+afterAll(() => served.end());
 
 describe('hold', () => {
   it('I-C20: is set by the token alone, listed and shown, and released by a key for retention', async () => {
@@ -103,9 +67,9 @@ describe('hold', () => {
     ]);
     expect((await ok('hold', 'show', 'trial-7')).stdout).toContain('/data/trial-7/**');
 
-    const key = at('maria.key');
+    const key = served.at('maria.key');
     const add = ['operator', 'add', 'maria', ...kit, '--purposes', 'retention', '--out', key];
-    expect((await aliquot(add)).code).toBe(0);
+    expect((await served.tried(...add)).code).toBe(0);
     const release = ['hold', 'release', 'trial-7', '--reason', 'over'];
     const refused = await tried(...release);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('USAGE_MISSING')]);
@@ -128,12 +92,12 @@ describe('hold', () => {
     const set = await ok('hold', 'add', 'trial-7', ...path, '--reason', 'audit');
     expect(set.stdout).toContain('blind: until `aliquot hold resolve trial-7 --kit KIT` it covers');
     expect(await list()).toMatchObject([{ byPath: true, paths: null, resolved: false }]);
-    const shown = await aliquot(['hold', 'show', 'trial-7', ...kit], { url, token });
+    const shown = await served.tried('hold', 'show', 'trial-7', ...kit);
     expect(shown.stdout).toContain('/data/trial-7/**');
     const resolve = ['hold', 'resolve', 'trial-7'];
     const refused = await tried(...resolve);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('USAGE_MISSING')]);
-    const resolved = await aliquot([...resolve, ...kit, '--json'], { url, token });
+    const resolved = await served.tried(...resolve, ...kit, '--json');
     expect([resolved.stderr, resolved.lines]).toEqual([
       expect.not.stringMatching(/^aliquot:/m),
       [{ event: 'resolved', hold: 'trial-7', files: 1, leaf: expect.any(Number) }],

@@ -1,27 +1,17 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
-import { writeWeakKey, writeWeakKit } from '../../../testing/kits.ts';
+import { writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { CliResult } from '../../../testing/cli.ts';
+import { ServedCollector } from '../../../testing/served.ts';
 
 /** Rules of retention, set beside a collector by who may, and by who may not. */
 
-const PASSPHRASE = 'correct horse battery staple';
-let dir: string;
-let url: string;
-let stop: () => Promise<CliResult>;
-let token: string;
-const at = (name: string) => join(dir, name);
-const tried = (...args: string[]) => aliquot(args, { url, token, state: at('state') });
-async function ok(...args: string[]): Promise<CliResult> {
-  const result = await tried(...args);
-  expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
-  return result;
-}
+let served: ServedCollector;
+const at = (name: string) => served.at(name);
+const tried = (...args: string[]) => served.tried(...args);
+const ok = (...args: string[]) => served.ok(...args);
 
-const byKit = () => ['--kit', at('lab.kit')];
-const by = (name: string) => ['--by', at(`${name}.key`)];
+const byKit = () => ['--kit', served.kitOf('lab')];
+const by = (name: string) => ['--by', served.keyOf('lab', name)];
 const PCS = 'agents:\n  groups:\n    hplc: {names: [hplc-*], workers: 1}\n';
 const raw = (within: string) =>
   `retention:\n  rules:\n    - {match: {class: [raw], agent: [hplc-*]}, lock: 1y, keep: {within: ${within}}}\n`;
@@ -37,13 +27,8 @@ const revision = async () =>
   (await ok('policy', 'get', ...byKit(), '--json')).lines[0]?.['revision'];
 
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
-  dir = await mkdtemp(join(tmpdir(), 'aliquot-policy-'));
-  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
-  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
-  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0']));
-  await writeWeakKit(at('lab.kit'), 'lab', PASSPHRASE);
-  await ok('vault', 'add', ...byKit());
+  served = await ServedCollector.start({ keepsState: true });
+  await served.addVault('lab');
   for (const name of ['hplc-1', 'gc-1'])
     await ok('enroll', name, ...byKit(), '--out', at(`${name}.bundle`));
   for (const [name, purposes] of [
@@ -51,14 +36,10 @@ beforeAll(async () => {
     ['ines', ['settings', 'retention']],
     ['olaf', ['retention']],
   ] as const)
-    await writeWeakKey(at(`${name}.key`), { kit: at('lab.kit'), name, purposes }, PASSPHRASE);
+    await served.addOperator('lab', name, purposes);
 });
 
-afterAll(async () => {
-  await stop();
-  await rm(dir, { recursive: true, force: true });
-  vi.unstubAllEnvs();
-});
+afterAll(() => served.end());
 
 it('rules are set once somebody has seen what changes, and says so', async () => {
   const asked = await set(raw('90d'), ...byKit());

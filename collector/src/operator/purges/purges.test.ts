@@ -1,34 +1,17 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openBundle } from '@aliquot/shared/keys/bundle';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
-import { SessionTestAgent } from '../../../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
-import { writeWeakKit } from '../../../testing/kits.ts';
-import { socketWire } from '../../../testing/wire.ts';
-import { AGENT_PATH } from '../../ingest/upgrade.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { aliquot } from '../../../testing/cli.ts';
+import { ServedCollector } from '../../../testing/served.ts';
 
-const PASSPHRASE = 'correct horse battery staple';
-let dir: string;
-let url: string;
-let token: string;
-let stop: () => Promise<CliResult>;
-let aheadMs = 0;
-const clock = { nowMs: () => Date.now() + aheadMs };
-const at = (name: string) => join(dir, name);
-const kitOf = (vault: string) => at(`${vault}.kit`);
-const keyOf = (vault: string, name: string) => at(`${vault}-${name}.key`);
+let served: ServedCollector;
+const at = (name: string) => served.at(name);
+const kitOf = (vault: string) => served.kitOf(vault);
+const keyOf = (vault: string, name: string) => served.keyOf(vault, name);
 
 /** Asks of one vault of the collector. */
 function asking(vault: string) {
-  const tried = (...args: string[]) => aliquot([...args, '--vault', vault], { url, token, clock });
-  const ok = async (...args: string[]) => {
-    const result = await tried(...args);
-    expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
-    return result;
-  };
+  const { tried, ok } = served.asking(vault);
   const order = (path: string, ...more: string[]) =>
     tried(
       ...['purge', 'order', '--agent', 'hplc-1', '--path', path, '--reason', 'request 2026-11'],
@@ -39,27 +22,12 @@ function asking(vault: string) {
 }
 
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
-  dir = await mkdtemp(join(tmpdir(), 'aliquot-purges-'));
-  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
-  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
-  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0']));
+  served = await ServedCollector.start();
   for (const vault of ['lab', 'blind']) {
-    const kit = kitOf(vault);
-    await writeWeakKit(kit, vault, PASSPHRASE, { blind: vault === 'blind' });
-    expect((await aliquot(['vault', 'add', '--kit', kit], { url, token })).code).toBe(0);
-    const bundle = at(`${vault}.bundle`);
-    const enroll = ['enroll', 'hplc-1', '--kit', kit, '--out', bundle];
-    expect((await aliquot(enroll, { url, token })).code).toBe(0);
-    for (const name of ['maria', 'ines']) {
-      const key = ['--kit', kit, '--purposes', 'retention', '--out', keyOf(vault, name)];
-      expect((await aliquot(['operator', 'add', name, ...key])).code).toBe(0);
-    }
-    const pc = new SessionTestAgent(openBundle(await readFile(bundle, 'utf8'), Date.now()));
-    await pc.enrol(pc.bundle.url);
-    await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
+    await served.addVault(vault, { blind: vault === 'blind' });
+    for (const name of ['maria', 'ines']) await served.addOperator(vault, name);
     const bytes = Buffer.from('result');
-    await pc.backUp([
+    await served.send(await served.addPc(vault, 'hplc-1'), [
       { path: '/data/p-0815/a.raw', bytes },
       { path: '/data/p-0815/b.raw', bytes },
       { path: '/data/other/c.raw', bytes },
@@ -67,11 +35,7 @@ beforeAll(async () => {
   }
 });
 
-afterAll(async () => {
-  await stop();
-  await rm(dir, { recursive: true, force: true });
-  vi.unstubAllEnvs();
-});
+afterAll(() => served.end());
 
 describe('purge', () => {
   it('I-C30: is ordered by a key for retention, listed, and cancelled', async () => {
@@ -141,9 +105,9 @@ describe('purge', () => {
     expect([same.code, same.stderr]).toEqual([1, expect.stringContaining('another operator')]);
     const early = await approve('ines');
     expect([early.code, early.stderr]).toEqual([1, expect.stringContaining('approved from')]);
-    await stop();
-    aheadMs = 25 * 3_600_000;
-    ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0'], { clock }));
+    await served.stop();
+    served.aheadMs = 25 * 3_600_000;
+    await served.serve();
 
     const done = await approve('ines');
     expect([done.stderr, done.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);

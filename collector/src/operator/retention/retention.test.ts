@@ -1,81 +1,35 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openBundle } from '@aliquot/shared/keys/bundle';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { WebSocket } from 'ws';
-import { SessionTestAgent } from '../../../testing/agent.ts';
-import { aliquot, type CliResult, serving } from '../../../testing/cli.ts';
-import { writeWeakKit } from '../../../testing/kits.ts';
-import { sendRules as sendRulesTo } from '../../../testing/retention/send-rules.ts';
-import { socketWire } from '../../../testing/wire.ts';
-import { AGENT_PATH } from '../../ingest/upgrade.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { SessionTestAgent } from '../../../testing/agent.ts';
+import { aliquot } from '../../../testing/cli.ts';
+import { ServedCollector } from '../../../testing/served.ts';
 
-const PASSPHRASE = 'correct horse battery staple';
-const DAY_MS = 86_400_000;
-let dir: string;
-let url: string;
-let token: string;
-let stop: () => Promise<CliResult>;
+let served: ServedCollector;
 let pc: SessionTestAgent;
-/** By how much the collector's clock is ahead. */
-let aheadMs = 0;
-const at = (name: string) => join(dir, name);
-const tried = (...args: string[]) =>
-  aliquot(args, { url, token, clock: { nowMs: () => Date.now() + aheadMs } });
-const ok = async (...args: string[]) => {
-  const result = await tried(...args);
-  expect([result.stderr, result.code]).toEqual([expect.not.stringMatching(/^aliquot:/m), 0]);
-  return result;
-};
+const at = (name: string) => served.at(name);
+const tried = (...args: string[]) => served.tried(...args);
+const ok = (...args: string[]) => served.ok(...args);
 
-async function serve(): Promise<void> {
-  const clock = { nowMs: () => Date.now() + aheadMs };
-  ({ url, stop } = await serving(['--data', at('data'), '--listen', '127.0.0.1:0'], { clock }));
-}
-
-/** The collector was off for some days. */
-async function wait(days: number): Promise<void> {
-  await stop();
-  aheadMs += days * DAY_MS;
-  await serve();
-}
-
-async function back(paths: readonly string[], words: string): Promise<void> {
-  await pc.open(await socketWire(new WebSocket(url.replace('http', 'ws') + AGENT_PATH)));
-  await pc.backUp(paths.map((path) => ({ path, bytes: Buffer.from(words) })));
-}
+const back = (paths: readonly string[], words: string) =>
+  served.send(
+    pc,
+    paths.map((path) => ({ path, bytes: Buffer.from(words) })),
+  );
 
 /** As `aliquot policy set` does, of rules alone. */
 async function setRules(...rules: readonly string[]): Promise<void> {
-  const answer = await sendRules(...rules);
+  const answer = await served.sendRules('lab', ...rules);
   expect([answer.status, await answer.text()]).toEqual([200, expect.any(String)]);
 }
 
-function sendRules(...rules: readonly string[]): Promise<Response> {
-  const kit = { path: at('lab.kit'), passphrase: PASSPHRASE };
-  return sendRulesTo({ url, token }, kit, ...rules);
-}
-
 beforeAll(async () => {
-  vi.stubEnv('ALIQUOT_PASSPHRASE', PASSPHRASE);
-  dir = await mkdtemp(join(tmpdir(), 'aliquot-retention-'));
-  expect((await aliquot(['init', '--data', at('data'), '--name', 'test'])).code).toBe(0);
-  token = (await readFile(at('data/admin.token'), 'utf8')).trim();
-  await serve();
-  await writeWeakKit(at('lab.kit'), 'lab', PASSPHRASE);
-  await ok('vault', 'add', '--kit', at('lab.kit'));
-  await ok('enroll', 'hplc-1', '--kit', at('lab.kit'), '--out', at('pc.bundle'));
-  pc = new SessionTestAgent(openBundle(await readFile(at('pc.bundle'), 'utf8'), Date.now()));
-  await pc.enrol(pc.bundle.url);
+  served = await ServedCollector.start();
+  await served.addVault('lab');
+  pc = await served.addPc('lab', 'hplc-1');
 });
 
-afterAll(async () => {
-  await stop();
-  await rm(dir, { recursive: true, force: true });
-  vi.unstubAllEnvs();
-});
+afterAll(() => served.end());
 
 describe('I-C19 retention', () => {
   it('is looked at, held up, approved and undone; explain says the same with the kit and without', async () => {
@@ -84,7 +38,7 @@ describe('I-C19 retention', () => {
     await back(['/data/a'], 'second');
     await back(['/data/a'], 'third');
     await setRules('{match: {class: [raw]}, keep: all}', '{keep: {within: 7d}}');
-    await wait(20);
+    await served.wait(20);
     const simulated = (await ok('policy', 'simulate', '--json')).lines[0];
     expect(simulated).toMatchObject({ event: 'simulation', going: { versions: 2 }, unread: 0 });
     expect(simulated).toMatchObject({ kept: { newest: { versions: 2 } }, present: null });
@@ -106,7 +60,7 @@ describe('I-C19 retention', () => {
     const nobody = await tried('retention', 'approve', '1');
     expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('USAGE_MISSING')]);
     const add = ['operator', 'add', 'maria', '--kit', at('lab.kit'), '--out', at('maria.key')];
-    expect((await aliquot([...add, '--purposes', 'retention', '--expires', '90d'])).code).toBe(0);
+    expect((await tried(...add, '--purposes', 'retention', '--expires', '90d')).code).toBe(0);
     const none = await tried('retention', 'approve', '9', '--by', at('maria.key'));
     expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('[COMMAND_RUN]')]);
     const approved = await ok('retention', 'approve', '1', '--by', at('maria.key'), '--json');
@@ -136,18 +90,16 @@ describe('I-C19 retention', () => {
     const back2 = (await ok(...explain)).lines[0];
     expect(back2).toMatchObject({ expired: null, goesNow: false });
     expect((await ok('retention', 'run', '--json')).lines[0]).toMatchObject({ type: 'nothing' });
-    await wait(8);
+    await served.wait(8);
     await ok('retention', 'undo', '2');
   });
 
   it('begins no run, and takes no rules, while the clock is held', async () => {
-    await stop();
-    aheadMs += 40 * DAY_MS;
-    await serve();
+    await served.wait(40);
     const held = await tried('retention', 'run');
     expect([held.code, held.stderr]).toEqual([1, expect.stringContaining('[REST_CLOCK_HELD]')]);
     // Else the days until they act would be over as soon as the clock is confirmed.
-    const refused = await sendRules('{keep: {within: 7d}}');
+    const refused = await served.sendRules('lab', '{keep: {within: 7d}}');
     expect([refused.status, await refused.json()]).toEqual([
       409,
       expect.objectContaining({ code: 'REST_CLOCK_HELD' }),
@@ -159,17 +111,17 @@ describe('I-C19 retention', () => {
   it('drops between the proof and the answer of a list: that is named as dropped, never as left out', async () => {
     await back(['/data/large'], 'x'.repeat(100_000));
     for (const words of ['c1', 'c2', 'c3']) await back(['/data/c'], words);
-    await wait(20);
+    await served.wait(20);
     expect((await ok('retention', 'run', '--json')).lines[0]).toMatchObject({ type: 'expired' });
-    await wait(8);
+    await served.wait(8);
     let dropped = 0;
-    const between = await Between.open(url, async (path) => {
+    const between = await Between.open(served.url, async (path) => {
       if (!/\/versions\/[0-9a-f]{32}$/.test(path)) return;
       const { lines } = await tried('gc', 'run', '--json');
       dropped += Number(lines.at(-1)?.['versions']);
     });
     const versions = ['versions', '--agent', 'hplc-1', '--path', '/data/c', '--json'];
-    const clock = { nowMs: () => Date.now() + aheadMs };
+    const { token, clock } = served;
     const listed = await aliquot([...versions, '--kit', at('lab.kit')], {
       ...{ url: between.url, token, clock },
     });
