@@ -97,6 +97,7 @@ const innerRooms: Readonly<Record<Room, readonly (string | readonly string[])[]>
     'store/vault-records.ts',
     'store/catalog',
     'store/vault-collection.ts',
+    'store/vault-reading.ts',
     'store/vault-retention.ts',
     'store/vault-store.ts',
     'store/collector-store.ts',

@@ -22,6 +22,7 @@ import { Reserve } from './vault/reserve.ts';
 import { Turns } from './vault/turns.ts';
 import type { FolderPorts, VaultIdentity, VaultParts, VaultPorts } from './vault/vault-parts.ts';
 import type { VaultData, VaultMaintenance, VaultSweep } from './vault-collection.ts';
+import type { VaultReading } from './vault-reading.ts';
 import type { VaultRetention } from './vault-retention.ts';
 import type {
   VaultDesk,
@@ -31,7 +32,6 @@ import type {
   VaultIntake,
   VaultLog,
   VaultPurges,
-  VaultReading,
   VaultRegister,
   VaultStore,
 } from './vault-store.ts';

@@ -12,7 +12,8 @@ import { goneEvents, historyCommits } from '../vault/proof-records.ts';
 import { readItems, readRuns } from '../vault/read-back.ts';
 import { statsOf } from '../vault/stats.ts';
 import type { VaultParts } from '../vault/vault-parts.ts';
-import type { VaultFigures, VaultReading } from '../vault-store.ts';
+import type { VaultReading } from '../vault-reading.ts';
+import type { VaultFigures } from '../vault-store.ts';
 
 export function readingOf({ keeper }: VaultParts): VaultReading {
   const ready = () => keeper.ready();

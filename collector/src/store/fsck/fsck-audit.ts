@@ -28,7 +28,7 @@ import type { VaultCore } from '../vault/core.ts';
 import { DroppedSlots } from '../vault/dropped-slots.ts';
 import { admitEvent } from '../vault/events.ts';
 import { ownedBy } from '../vault/own-items.ts';
-import type { ReplayAudit } from '../vault/replay.ts';
+import type { ReplayAudit } from '../vault/replay-leaf.ts';
 import { routeOf } from '../vault/route.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import { addPiece, type PiecesByName } from './lost-pieces.ts';

@@ -1,7 +1,105 @@
+import type { VaultId } from '@aliquot/proto';
+import { exists } from '@aliquot/shared/durable/durable';
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import type { CatalogRow, CatalogStore } from '../catalog/catalog-store.ts';
+import { openExistingCatalog } from '../catalog/derived-catalog.ts';
 import { isUnsaid } from '../catalog/item-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
+import type { Finding } from '../fsck-finding.ts';
+import type { CheckOptions } from './check-options.ts';
+
+/** The catalog that a vault has, and where it lies. */
+export interface OwnCatalog {
+  readonly dir: string;
+  readonly files: CheckOptions['files'];
+  readonly vaultId: VaultId;
+  /** A living process has it open. */
+  readonly live: boolean;
+}
+
+/**
+ * The catalog, where it can be asked how far it knows; its trouble is told when it is compared.
+ */
+export async function catalogToAsk({
+  dir,
+  files,
+  vaultId,
+  live,
+}: OwnCatalog): Promise<CatalogStore | undefined> {
+  if (live || !(await exists(files, dir))) return undefined;
+  try {
+    const catalog = await openExistingCatalog(files, dir, vaultId);
+    if (catalog.isCurrent) return catalog;
+    await catalog.close();
+  } catch (error) {
+    if (!isForeseen(error)) throw error;
+  }
+  return undefined;
+}
+
+/** The catalog, to be compared; `undefined` when it cannot be looked at now, which is told. */
+export async function catalogToCompare(
+  { dir, files, vaultId, live }: OwnCatalog,
+  tell: (finding: Finding) => void,
+): Promise<CatalogStore | 'broken' | undefined> {
+  const skip = (what: string, remedy: string): undefined => {
+    tell({
+      code: 'catalog-not-compared',
+      severity: 'info',
+      what: `the catalog was not compared: ${what}`,
+      where: dir,
+      remedy,
+    });
+  };
+  if (live)
+    return skip('a living process has it open', 'run fsck again while the collector is stopped');
+  try {
+    if (await exists(files, dir)) {
+      const found = await openExistingCatalog(files, dir, vaultId);
+      const isForgetting = (await found.get(keys.forgetting)) !== undefined;
+      if (found.isCurrent && !isForgetting) return found;
+      await found.close();
+      return isForgetting
+        ? skip('a start was cut short that takes in packs anew', 'nothing to do: the next ends it')
+        : skip('it is of another release', 'nothing to do: the next start builds it anew');
+    }
+    tell({
+      code: 'catalog-broken',
+      severity: 'warning',
+      what: 'there is no catalog',
+      where: dir,
+      remedy: 'nothing to do: the next start builds it',
+    });
+  } catch (error) {
+    if (!isForeseen(error)) throw error;
+    const says = error instanceof Error ? error.message : String(error);
+    tell({
+      code: 'catalog-broken',
+      severity: 'error',
+      what: `the catalog cannot be read: ${says}`,
+      where: dir,
+      remedy: 'aliquot fsck --repair builds it anew from history and packs',
+    });
+  }
+  return 'broken';
+}
+
+/** Tells how it differs from one that was made anew. */
+export function tellDifferences(
+  { dir }: OwnCatalog,
+  differences: readonly string[],
+  tell: (finding: Finding) => void,
+): void {
+  for (const what of differences)
+    tell({
+      code: 'catalog-differs',
+      severity: 'error',
+      what,
+      where: dir,
+      remedy: 'aliquot fsck --repair builds it anew from history and packs',
+    });
+}
 
 /**
  * Sentences about how two catalogs differ in what follows from history and packs; none when they

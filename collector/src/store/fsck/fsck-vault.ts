@@ -1,13 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists } from '@aliquot/shared/durable/durable';
-import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
 import { LogTimes } from '@aliquot/shared/log/log-times';
-import { keys, ranges } from '../catalog/catalog-keys.ts';
-import type { CatalogStore } from '../catalog/catalog-store.ts';
+import { ranges } from '../catalog/catalog-keys.ts';
 import { correctionsIn } from '../catalog/corrections.ts';
-import { openCatalog, openExistingCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
+import { openCatalog, removeCatalog } from '../catalog/derived-catalog.ts';
 import { StoreError, type UnfitRecord } from '../errors.ts';
 import type { Finding } from '../fsck-finding.ts';
 import { checkHistory, type HistoryReport } from '../history/check-history.ts';
@@ -29,7 +26,13 @@ import { replayInto } from '../vault/replay.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import type { CheckOptions } from './check-options.ts';
 import { LogAudit } from './fsck-audit.ts';
-import { compareCatalogs } from './fsck-catalog.ts';
+import {
+  catalogToAsk,
+  catalogToCompare,
+  compareCatalogs,
+  type OwnCatalog,
+  tellDifferences,
+} from './fsck-catalog.ts';
 import { hasOther, tellDamage } from './fsck-damage.ts';
 import { checkEndings } from './fsck-endings.ts';
 import { checkHolds } from './fsck-holds.ts';
@@ -54,7 +57,7 @@ interface Known {
 export class VaultCheck {
   readonly counts = { packs: 0, bytes: 0, items: 0, commits: 0, repaired: 0 };
   readonly #dir: string;
-  readonly #catalogDir: string;
+  readonly #own: OwnCatalog;
   readonly #vault: VaultIdentity;
   readonly #options: VaultCheckOptions;
   readonly #media: VaultMedia;
@@ -68,10 +71,12 @@ export class VaultCheck {
 
   constructor(dir: string, vault: VaultIdentity, options: VaultCheckOptions) {
     this.#dir = dir;
-    this.#catalogDir = join(dir, 'catalog');
     this.#vault = vault;
     this.#options = options;
-    this.#media = diskMedia(dir, vault.descriptor.vaultId, options);
+    const { files, live } = options;
+    const { vaultId } = vault.descriptor;
+    this.#own = { files, live, vaultId, dir: join(dir, 'catalog') };
+    this.#media = diskMedia(dir, vaultId, options);
   }
 
   async run(): Promise<void> {
@@ -135,7 +140,7 @@ export class VaultCheck {
     const mark = await readMark(this.#options.files, this.#dir);
     const packs = new Map<number, number>();
     let history: DurablePoint = mark?.history ?? historyStart;
-    const catalog = await this.#catalogToAsk();
+    const catalog = await catalogToAsk(this.#own);
     try {
       if (catalog !== undefined) {
         for (const [pack, bytes] of await knownPacks(catalog)) packs.set(pack, bytes);
@@ -148,26 +153,6 @@ export class VaultCheck {
     for (const { pack, syncedBytes } of mark?.packs ?? [])
       packs.set(pack, Math.max(syncedBytes, packs.get(pack) ?? 0));
     return { history, packs };
-  }
-
-  /**
-   * The catalog, where it can be asked how far it knows; its trouble is told when it is compared.
-   */
-  async #catalogToAsk(): Promise<CatalogStore | undefined> {
-    const { files, live } = this.#options;
-    if (live || !(await exists(files, this.#catalogDir))) return undefined;
-    try {
-      const catalog = await openExistingCatalog(
-        files,
-        this.#catalogDir,
-        this.#vault.descriptor.vaultId,
-      );
-      if (catalog.isCurrent) return catalog;
-      await catalog.close();
-    } catch (error) {
-      if (!isForeseen(error)) throw error;
-    }
-    return undefined;
   }
 
   async #packs(
@@ -248,7 +233,7 @@ export class VaultCheck {
     { endLost, empty }: { readonly endLost: boolean; readonly empty: boolean },
   ): Promise<boolean> {
     // A vault that was just added, and whose first start was cut short: nothing is in it yet.
-    const real = empty ? undefined : await this.#openCatalog();
+    const real = empty ? undefined : await catalogToCompare(this.#own, this.#tell);
     const audit = new LogAudit(this.#vault, this.#tell);
     const options = { audit, onUnfit: this.#unfit, nameOf: this.#nameOf };
     let differences: readonly string[] = [];
@@ -275,7 +260,7 @@ export class VaultCheck {
             'its times do not follow the corrections of the clock that the log has',
           ];
         // told already, with what it means
-        if (!endLost) this.#tellDifferences(differences);
+        if (!endLost) tellDifferences(this.#own, differences, this.#tell);
         await this.#takeIn(core, damaged, () => Number.POSITIVE_INFINITY);
         if (met) await replayInto(core, until, options);
       } else {
@@ -324,69 +309,6 @@ export class VaultCheck {
       if (!(await hasOther(core, id, damaged))) core.items.setDamaged(id);
   }
 
-  #tellDifferences(differences: readonly string[]): void {
-    for (const what of differences)
-      this.#tell({
-        code: 'catalog-differs',
-        severity: 'error',
-        what,
-        where: this.#catalogDir,
-        remedy: 'aliquot fsck --repair builds it anew from history and packs',
-      });
-  }
-
-  /** The real catalog; `undefined` when it cannot be looked at now. */
-  async #openCatalog(): Promise<CatalogStore | 'broken' | undefined> {
-    const path = this.#catalogDir;
-    const skip = (what: string, remedy: string): undefined => {
-      this.#tell({
-        code: 'catalog-not-compared',
-        severity: 'info',
-        what: `the catalog was not compared: ${what}`,
-        where: path,
-        remedy,
-      });
-    };
-    if (this.#options.live)
-      return skip('a living process has it open', 'run fsck again while the collector is stopped');
-    try {
-      if (await exists(this.#options.files, path)) {
-        const found = await openExistingCatalog(
-          this.#options.files,
-          path,
-          this.#vault.descriptor.vaultId,
-        );
-        const isForgetting = (await found.get(keys.forgetting)) !== undefined;
-        if (found.isCurrent && !isForgetting) return found;
-        await found.close();
-        return isForgetting
-          ? skip(
-              'a start was cut short that takes in packs anew',
-              'nothing to do: the next ends it',
-            )
-          : skip('it is of another release', 'nothing to do: the next start builds it anew');
-      }
-      this.#tell({
-        code: 'catalog-broken',
-        severity: 'warning',
-        what: 'there is no catalog',
-        where: path,
-        remedy: 'nothing to do: the next start builds it',
-      });
-    } catch (error) {
-      if (!isForeseen(error)) throw error;
-      const says = error instanceof Error ? error.message : String(error);
-      this.#tell({
-        code: 'catalog-broken',
-        severity: 'error',
-        what: `the catalog cannot be read: ${says}`,
-        where: path,
-        remedy: 'aliquot fsck --repair builds it anew from history and packs',
-      });
-    }
-    return 'broken';
-  }
-
   /**
    * What a start does by itself (cut the torn tail, catch up), and a new catalog where the old one
    * was wrong.
@@ -400,7 +322,7 @@ export class VaultCheck {
   }): Promise<void> {
     const { files } = this.#options;
     if (endLost) await removeMark(files, this.#dir);
-    if (rebuild) await removeCatalog(files, this.#catalogDir);
+    if (rebuild) await removeCatalog(files, this.#own.dir);
     const core = await openCore(this.#media);
     try {
       if (this.#endingsBroken) await this.#keepEndings(core);
@@ -410,8 +332,7 @@ export class VaultCheck {
     }
     for (const where of this.#torn)
       this.#repaired('the bytes that are no complete record were cut off', where);
-    if (rebuild)
-      this.#repaired('the catalog was built anew from history and packs', this.#catalogDir);
+    if (rebuild) this.#repaired('the catalog was built anew from history and packs', this.#own.dir);
   }
 
   async #keepEndings(core: VaultCore): Promise<void> {
