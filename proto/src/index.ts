@@ -53,9 +53,11 @@ export {
   OPERATOR_PURPOSES,
 } from './door/policy.ts';
 export {
+  decodeKeptPurge,
   decodePurgeApprovalBody,
   decodePurgeCancelBody,
   decodePurgeOrderBody,
+  encodeKeptPurge,
   encodePurgeApprovalBody,
   encodePurgeCancelBody,
   encodePurgeOrderBody,

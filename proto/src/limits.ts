@@ -149,6 +149,10 @@ export const MAX_HOLD_PATHS_BYTES = 16 * KIB;
  * a history is put back.
  */
 export const MAX_PURGE_BYTES: number = 32 * MIB;
+/** How many they are: none has less than 500 bytes. */
+export const MAX_PURGED_COMMITS = 65_536;
+/** The file that keeps a purge: order and approval stand beside its commits. */
+export const MAX_KEPT_PURGE_BYTES: number = MAX_PURGE_BYTES + MIB;
 /** Files and folder results of one order to purge, which is one signed body with its reason. */
 export const MAX_PURGED_FILES = 800;
 /** Ids of files in one part of a resolution, which is one signed body. */

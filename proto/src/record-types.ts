@@ -96,6 +96,8 @@ export interface StoredSwept {
   readonly unwalked: readonly ChunkId[];
   /** The sweep for this epoch has come to its end. */
   readonly isEnd: boolean;
+  /** When it was recorded, by the collector's clock. */
+  readonly timeMs: number;
 }
 
 /**
@@ -125,6 +127,19 @@ export interface EventBook {
 }
 
 /**
+ * A purge that was approved, kept beside the history: its order and its approval, encoded events,
+ * and the commits that came with it, encoded `StoredPurged`s.
+ */
+export interface KeptPurge {
+  readonly vaultId: VaultId;
+  readonly order: Uint8Array;
+  readonly approval: Uint8Array;
+  readonly commits: readonly Uint8Array[];
+  /** SHA-256 of the encoding before it. */
+  readonly sum: Uint8Array;
+}
+
+/**
  * One commit in the answer to an operator's question for an agent's state: enough to verify it
  * without asking again.
  */
@@ -137,6 +152,19 @@ export interface StateRecord {
   readonly live: readonly number[];
   /** The version time of each slot in `live`, in the same order. */
   readonly versionTimesMs: readonly number[];
+}
+
+/**
+ * A purge that was approved, kept beside the history: its order and its approval, encoded events,
+ * and the commits that came with it, encoded `StoredPurged`s.
+ */
+export interface KeptPurge {
+  readonly vaultId: VaultId;
+  readonly order: Uint8Array;
+  readonly approval: Uint8Array;
+  readonly commits: readonly Uint8Array[];
+  /** SHA-256 of the encoding before it. */
+  readonly sum: Uint8Array;
 }
 
 /**

@@ -1076,6 +1076,14 @@ export const doors: Readonly<Record<string, Door>> = {
       sum: hash,
     }),
   ),
+  KeptPurge: door(
+    proto.encodeKeptPurge,
+    proto.decodeKeptPurge,
+    fc.record<proto.KeptPurge>({
+      ...{ vaultId, order: upTo(1, 80), approval: upTo(1, 80) },
+      ...{ commits: fc.array(upTo(1, 200), { maxLength: 4 }), sum: hash },
+    }),
+  ),
   KitContents: door(
     proto.encodeKitContents,
     proto.decodeKitContents,
@@ -1359,7 +1367,7 @@ export const doors: Readonly<Record<string, Door>> = {
     proto.encodeStoredSwept,
     proto.decodeStoredSwept,
     fc.record<proto.StoredSwept>({
-      ...{ lineageId, gcEpoch: positive, ids, unwalked: ids, isEnd: fc.boolean() },
+      ...{ lineageId, gcEpoch: positive, ids, unwalked: ids, isEnd: fc.boolean(), timeMs },
     }),
   ),
   StateRecord: door(

@@ -25,6 +25,8 @@ const purgeInfo = z.object({
   approved: purgeWord.optional(),
   /** Whether its content still waits for a sweep; of what was approved. */
   waits: z.boolean().optional(),
+  /** When a sweep had taken it; by the collector's clock. */
+  sweptAtMs: timeMs.optional(),
   /** PCs that have to answer first. */
   waitsFor: z.array(z.string()),
   cancelled: purgeWord.extend({ reason: z.string() }).optional(),

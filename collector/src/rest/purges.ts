@@ -56,6 +56,8 @@ function purgesAnswer(vault: VaultWith<'purges' | 'register' | 'sweep'>): {
       notBeforeMs: ordered.timeMs + PURGE_DELAY_MS,
       approved: approved && wordOf(approved),
       waits: approved && vault.purges.isOpen(row),
+      sweptAtMs:
+        approved === undefined || approved.sweptAtMs === 0 ? undefined : approved.sweptAtMs,
       waitsFor: waitsOf(vault, row, lineages),
       cancelled: cancelled && { ...wordOf(cancelled), reason: cancelled.reason },
     };

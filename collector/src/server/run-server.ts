@@ -84,6 +84,7 @@ async function serve(
     else if (type === 'file') log.error(facts, 'a small file is damaged');
     else if (type === 'ended') log.warn(facts, 'the history had lost who ended: recorded again');
     else if (type === 'holds') log.warn(facts, 'the history had lost holds: recorded again');
+    else if (type === 'purges') log.warn(facts, 'the history had lost purges: done again');
     else log.error(facts, 'a record cannot be applied and is passed over: run aliquot fsck');
   };
   const store = await openCollector(data, {

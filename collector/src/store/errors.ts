@@ -117,11 +117,11 @@ const fullDiskCodes: ReadonlySet<string> = new Set([
  * What a start passes over: a record of the history that cannot be applied, because a fault of ours
  * took it in, which stays where it is and whose word is not shown; a pack that is gone, cut short
  * or not what its name says, which costs what lay in it; a small file of the vault that is damaged.
- * Or what it puts right: agents and groups that had ended, and had not by the history; holds that
- * it had lost.
+ * Or what it puts right: agents and groups that had ended, and had not by the history; holds and
+ * purges that it had lost.
  */
 export interface UnfitRecord {
-  readonly type: 'record' | 'pack' | 'file' | 'ended' | 'holds';
+  readonly type: 'record' | 'pack' | 'file' | 'ended' | 'holds' | 'purges';
   /** The file, and the offset of a record in it. */
   readonly where: string;
   readonly why: string;

@@ -80,6 +80,10 @@ export type FindingCode =
   | 'holds-broken'
   /** The holds in that file, and those in force by the history, are not the same. */
   | 'holds-differ'
+  /** A file that keeps an approved purge cannot be believed. */
+  | 'purges-broken'
+  /** The purges in those files, and those in the history, are not the same. */
+  | 'purges-differ'
   /** Packs were removed while a living collector's vault was read, again and again. */
   | 'packs-rewritten'
   /**

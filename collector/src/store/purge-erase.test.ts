@@ -1,131 +1,16 @@
-import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeBlock, decodeSignedCommit, type StoredPurged } from '@aliquot/proto';
-import { openNames } from '@aliquot/shared/commit/open-names';
-import { readCommit } from '@aliquot/shared/commit/rows';
-import { boxKeyFromSecret } from '@aliquot/shared/crypto/box';
-import { utf8 } from '@aliquot/shared/crypto/bytes';
 import { nodeDisk } from '@aliquot/shared/derived/node-level';
 import { nodeFiles } from '@aliquot/shared/durable/file-port';
-import { faultyFiles, type Step } from '@aliquot/shared/testing/faulty-files';
+import { faultyFiles } from '@aliquot/shared/testing/faulty-files';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import {
-  concernedBy,
-  operatorCalled,
-  purgeApproval,
-  purgeOrder,
-  sealedAnew,
-} from '../../testing/retention/purges.ts';
+import { describe, expect, test } from 'vitest';
+import { PurgeLab as Lab } from '../../testing/retention/purge-lab.ts';
 import { catalogRows, recordsIn } from '../../testing/store/copies.ts';
 import { spoil } from '../../testing/store/fsck-lab.ts';
-import { content, StoreWorld, type WorldAgent } from '../../testing/store/world.ts';
-import { PURGE_DELAY_MS } from '../retention/brakes.ts';
-import { StoredVault } from './stored-vault.ts';
+import { content, type WorldAgent } from '../../testing/store/world.ts';
 
 /* What was purged leaves the records of the history, whatever comes between. */
-
-/** A vault with one commit, of which two files may be purged from now on. */
-class Lab {
-  readonly world = new StoreWorld('erased');
-  readonly dir = join(temporaryFolder(), 'vault');
-  vault!: StoredVault;
-  agent!: WorldAgent;
-  commit!: { readonly leafIndex: number; readonly bytes: Uint8Array };
-  forms!: readonly StoredPurged[];
-  approval!: ReturnType<typeof purgeApproval>;
-
-  static async make(before?: (lab: Lab) => Promise<void>): Promise<Lab> {
-    const lab = new Lab();
-    const { world } = lab;
-    await lab.open();
-    onTestFinished(() => lab.vault.close());
-    await lab.vault.events.append(world.vaultAdded());
-    lab.agent = await world.agent(lab.vault, 'hplc-1');
-    const names = ['/p/a', '/p/b', '/x', '/y'];
-    const small = Object.fromEntries(names.map((name) => [name, utf8(`content of ${name}`)]));
-    const large = lab.agent.file('/p/large', [content('large', 70_000)]);
-    lab.commit = await lab.agent.back(lab.vault, [
-      ...lab.agent.small(small, { whole: true }),
-      large,
-    ]);
-    await before?.(lab);
-    const { lineageId } = lab.agent;
-    const files = ['/p/a', '/p/large'].map((path) => lab.agent.fileId(path));
-    const [maria, ines] = [operatorCalled(world, 'maria'), operatorCalled(world, 'ines')];
-    const head = lab.vault.log.treeHead();
-    const order = purgeOrder(world, maria, { lineageId, files, head });
-    await lab.vault.purges.order(order);
-    world.clock.now += PURGE_DELAY_MS;
-    lab.forms = sealedAnew(world, order.purgeId, await concernedBy(lab.vault, order.purgeId));
-    lab.approval = purgeApproval(world, ines, order.purgeId, lab.forms);
-    return lab;
-  }
-
-  async open(dir = this.dir, files = nodeDisk): Promise<void> {
-    this.vault = await this.opened(dir, files);
-  }
-
-  opened(dir: string, files = nodeDisk): Promise<StoredVault> {
-    const { world } = this;
-    const identity = { ...world.identity, catalogSecretKey: world.kit.catalogSecretKey };
-    return StoredVault.inFolder(dir, identity, world.ports({ files }));
-  }
-
-  approve(vault = this.vault): Promise<{ leafIndex: number }> {
-    return vault.purges.approve(this.approval, this.forms);
-  }
-
-  async names(vault = this.vault): Promise<string[]> {
-    const key = boxKeyFromSecret(this.world.kit.vaultSecretKey);
-    const names = new Set<string>();
-    for await (const { commit, live } of vault.reading.everyVersion(this.agent.lineageId)) {
-      const slots = live.map((slot) => ({ slot }));
-      const unread = () => expect.fail('a row does not open');
-      for (const { list } of openNames(
-        readCommit(commit),
-        slots,
-        { key, recipient: 'vault' },
-        unread,
-      ))
-        names.add(Buffer.from(list.path).toString());
-    }
-    return [...names].sort();
-  }
-
-  /** How much of what opens rows of the commit as it came is in the vault's folder. */
-  left(dir = this.dir): number {
-    const all: Buffer[] = [];
-    for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true }))
-      if (entry.isFile()) all.push(readFileSync(join(entry.parentPath, entry.name)));
-    const disk = Buffer.concat(all);
-    const { blocks } = decodeSignedCommit(this.commit.bytes);
-    const opening = blocks.flatMap(({ block, listBox, readBox }) => {
-      const { list, read } = decodeBlock(block);
-      return [list, read, listBox, readBox];
-    });
-    return opening.filter((bytes) => disk.includes(Buffer.from(bytes))).length;
-  }
-
-  /** A copy of the vault as a crash at this step of the approval leaves it. */
-  async crashed(isIt: (step: Step) => boolean): Promise<string> {
-    const dir = join(temporaryFolder(), 'vault');
-    cpSync(this.dir, dir, { recursive: true });
-    let isOpen = false;
-    let isMet = false;
-    const files = faultyFiles(nodeFiles, (step) => {
-      if (!isOpen || isMet || !isIt(step)) return undefined;
-      isMet = true;
-      return { crash: true };
-    });
-    const vault = await this.opened(dir, files);
-    isOpen = true;
-    await expect(this.approve(vault)).rejects.toThrow();
-    await vault.close().catch(() => undefined);
-    expect(isMet).toBe(true);
-    return dir;
-  }
-}
 
 const left = ['/p/b', '/x', '/y'];
 
@@ -193,7 +78,7 @@ describe('I-C33 what was purged leaves the history', () => {
     expect(lab.left(dir)).toBeGreaterThan(0);
     const { path, offset } = await purgedRecordOf(dir);
     for (const byte of [260, 270, 280]) await spoil(path, offset + byte);
-    rmSync(join(dir, 'catalog'), { recursive: true });
+    for (const lost of ['catalog', 'purges']) rmSync(join(dir, lost), { recursive: true });
     await lab.open(dir);
     await expect(lab.vault.log.leafAt(lab.commit.leafIndex)).rejects.toMatchObject({
       code: 'STORE_DAMAGED',

@@ -16,6 +16,7 @@ import { CoreKeeper } from './vault/core-keeper.ts';
 import { Endings } from './vault/endings.ts';
 import { HoldBook } from './vault/hold-book.ts';
 import { diskMedia, type VaultMedia } from './vault/media.ts';
+import { PurgeBook } from './vault/purge-book.ts';
 import { dropPurged } from './vault/purge-done.ts';
 import { erasePurged } from './vault/purge-erase.ts';
 import { Reserve } from './vault/reserve.ts';
@@ -83,8 +84,8 @@ export class StoredVault implements VaultStore {
   }
 
   /**
-   * Opens (or, on empty media, begins) the vault; who had ended is out before anybody asks, and
-   * what was held is. Throws what `openCore` throws, and `FILE_…`.
+   * Opens (or, on empty media, begins) the vault; who had ended is out before anybody asks, what
+   * was held is, and what was purged is gone. Throws what `openCore` throws, and `FILE_…`.
    */
   static async open(
     media: VaultMedia,
@@ -96,7 +97,9 @@ export class StoredVault implements VaultStore {
     const holdBook = await HoldBook.open(media.holds, vault.descriptor);
     const where = media.ended.path;
     for (const why of endings.faults) onUnfit?.({ type: 'file', where, why });
+    const purgeBook = await PurgeBook.open(media.purges, vault.descriptor);
     for (const why of holdBook.faults) onUnfit?.({ type: 'file', where: media.holds.path, why });
+    for (const why of purgeBook.faults) onUnfit?.({ type: 'file', where: media.purges.path, why });
     const reserve = await Reserve.open(media.reserve, clock);
     // Opening writes, too, also after a failure: a vault whose disk is full must open to be
     // emptied.
@@ -107,25 +110,29 @@ export class StoredVault implements VaultStore {
     const opening = () => CoreKeeper.open(roomy, vault.descriptor, onUnfit);
     const keeper = await reserve.withRoom(opening);
     try {
-      const { again, held } = await keeper.doDurably(
+      const { again, held, purged } = await keeper.doDurably(
         async (core) => {
           const [again, held] = [await endings.start(core), await holdBook.start(core)];
+          const purged = await purgeBook.start(core);
           await dropPurged(core);
-          return { again, held };
+          return { again, held, purged };
         },
-        (leaves) => leaves.held.at(-1) ?? leaves.again.at(-1),
+        (leaves) => leaves.purged.leaf ?? leaves.held.at(-1) ?? leaves.again.at(-1),
       );
       const why = `${again.length} that had ended, agents or groups, had not by the history`;
       if (again.length > 0) onUnfit?.({ type: 'ended', where, why });
       const lost = `${held.length} holds were not in the history`;
       if (held.length > 0) onUnfit?.({ type: 'holds', where: media.holds.path, why: lost });
+      const undone = `${purged.again} purges were not in the history, or not whole`;
+      if (purged.again > 0) onUnfit?.({ type: 'purges', where: media.purges.path, why: undone });
       for (const unfit of await reserve.withRoom(() => erasePurged(keeper))) onUnfit?.(unfit);
     } catch (error) {
       await keeper.close();
       throw error;
     }
     const turns = new Turns(clock, pace?.timers);
-    const shared = { endings, holdBook, reserve, clock, random, pace, turns, limits, hasher };
+    const books = { endings, holdBook, purgeBook };
+    const shared = { ...books, reserve, clock, random, pace, turns, limits, hasher };
     return new StoredVault({ vault, keeper, ...shared });
   }
 

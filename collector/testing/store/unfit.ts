@@ -31,9 +31,11 @@ export async function appendStranger(
       copies: 1,
       lossHash: undefined,
     });
-  const record = (leafIndex: number, root: Uint8Array) =>
-    encodeStoredCommit({ commit: bytes, leaf, receipt: receiptFor(leafIndex, root) });
-  await core.appendLeaf('commit', leaf, record, async (change, place) => {
+  const recordsOf = (leafIndex: number, root: Uint8Array) => {
+    const stored = { commit: bytes, leaf, receipt: receiptFor(leafIndex, root) };
+    return { own: { kind: 'commit', payload: encodeStoredCommit(stored) } } as const;
+  };
+  await core.appendLeaf(leaf, recordsOf, async (change, place) => {
     await applyLeafOnly(change, 'commit', place);
     return () => undefined;
   });

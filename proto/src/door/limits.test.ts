@@ -114,6 +114,10 @@ const eventBook: proto.EventBook = {
   events: [],
   sum: filled(32),
 };
+const keptPurge: proto.KeptPurge = {
+  ...{ vaultId: proto.asVaultId(filled(16)), order: filled(1), approval: filled(1) },
+  ...{ commits: [], sum: filled(32) },
+};
 const id = proto.asChunkId(filled(32));
 const item = { id, kind: 'chunk' as const, size: 1 };
 const ref = { id, plainSize: 1, epoch: 1 };
@@ -357,6 +361,30 @@ const upper: readonly (readonly [
     proto.MAX_EVENT_BYTES,
     (n) => proto.encodeEventBook({ ...eventBook, events: [filled(n)] }),
     proto.decodeEventBook,
+  ],
+  [
+    'commits of a purge that is kept',
+    proto.MAX_PURGED_COMMITS,
+    (n) => proto.encodeKeptPurge({ ...keptPurge, commits: times(n, filled(1)) }),
+    proto.decodeKeptPurge,
+  ],
+  [
+    'bytes of one of them',
+    proto.MAX_RECORD_BYTES,
+    (n) => proto.encodeKeptPurge({ ...keptPurge, commits: [filled(n)] }),
+    proto.decodeKeptPurge,
+  ],
+  [
+    'bytes of its order',
+    proto.MAX_EVENT_BYTES,
+    (n) => proto.encodeKeptPurge({ ...keptPurge, order: filled(n) }),
+    proto.decodeKeptPurge,
+  ],
+  [
+    'bytes of its approval',
+    proto.MAX_EVENT_BYTES,
+    (n) => proto.encodeKeptPurge({ ...keptPurge, approval: filled(n) }),
+    proto.decodeKeptPurge,
   ],
   [
     'characters of a reason',
@@ -1000,7 +1028,7 @@ describe('hostile lengths', () => {
   });
 
   it('a message above its size is refused unread in every door', () => {
-    const huge = new Uint8Array(proto.MAX_FRAME_BYTES);
+    const huge = new Uint8Array(Math.max(proto.MAX_FRAME_BYTES, proto.MAX_KEPT_PURGE_BYTES + 1));
     for (const { decode } of Object.values(doors))
       expect(refusalOf(() => decode(huge))).toBe('FORMAT_LIMIT');
   });

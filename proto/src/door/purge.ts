@@ -1,12 +1,20 @@
-/** FORMAT.md, "PurgeOrderBody" to "PurgeCancelBody". */
-import { MAX_PURGED_FILES, MAX_SIGNED_BODY_BYTES } from '../limits.ts';
+/** FORMAT.md, "PurgeOrderBody" to "PurgeCancelBody", and "KeptPurge". */
+import {
+  MAX_EVENT_BYTES,
+  MAX_KEPT_PURGE_BYTES,
+  MAX_PURGED_COMMITS,
+  MAX_PURGED_FILES,
+  MAX_RECORD_BYTES,
+  MAX_SIGNED_BODY_BYTES,
+} from '../limits.ts';
 import type { PurgeApprovalBody, PurgeCancelBody, PurgeOrderBody } from '../order-types.ts';
+import type { KeptPurge } from '../record-types.ts';
 import { codec } from './codec.ts';
 import { treeHead } from './common.ts';
-import { object, version } from './field.ts';
+import { list, object, version } from './field.ts';
 import { v1 } from './generated.ts';
 import { rising, someLine } from './hold.ts';
-import { fileIds, hash, lineageId, purgeId, timeMs, vaultId } from './scalar.ts';
+import { bytes, fileIds, hash, lineageId, purgeId, timeMs, vaultId } from './scalar.ts';
 
 const bounds = { maxBytes: MAX_SIGNED_BODY_BYTES };
 
@@ -56,3 +64,21 @@ export const { encode: encodePurgeCancelBody, decode: decodePurgeCancelBody } =
     }),
     bounds,
   );
+
+/** A purge that outlives a history which is put back. Whoever reads it compares `sum`. */
+export const { encode: encodeKeptPurge, decode: decodeKeptPurge } = codec<KeptPurge>(
+  'KeptPurge',
+  v1.KeptPurge,
+  object<KeptPurge>(
+    'KeptPurge',
+    {
+      vaultId,
+      order: bytes(1, MAX_EVENT_BYTES),
+      approval: bytes(1, MAX_EVENT_BYTES),
+      commits: list(bytes(1, MAX_RECORD_BYTES), 0, MAX_PURGED_COMMITS),
+      sum: hash,
+    },
+    { impliedVersion: true },
+  ),
+  { maxBytes: MAX_KEPT_PURGE_BYTES, maxFields: MAX_PURGED_COMMITS + 5 },
+);

@@ -214,6 +214,7 @@ export const { encode: encodeStoredSwept, decode: decodeStoredSwept } = codec<St
         ids: chunkIds(0, MAX_SWEPT_IDS),
         unwalked: chunkIds(0, MAX_SWEPT_IDS),
         isEnd: flag,
+        timeMs,
       },
       { impliedVersion: true },
     ),

@@ -201,7 +201,7 @@ const decoders: readonly Decoder[] = [
         ...{ orderedAtMs: 5, reason: 'request 2026-11' },
       },
       ordered: purgeWord,
-      approved: { ...purgeWord, unswept: 7, announced: 7 },
+      approved: { ...purgeWord, unswept: 7, announced: 7, sweptAtMs: 9 },
       cancelled: { ...purgeWord, reason: 'another subject' },
     }),
     purges.decodePurge,
@@ -213,8 +213,8 @@ const decoders: readonly Decoder[] = [
   ],
   [
     'collector-row-purging',
-    purges.encodePurging(new Map([[7, purgedCommit]])),
-    (bytes) => purges.decodePurging(bytes).size,
+    purges.encodePurging([{ ...purgedCommit, leafIndex: 7, isLeft: true }]),
+    (bytes) => purges.decodePurging(bytes).length,
   ],
   [
     'collector-row-run',

@@ -33,12 +33,14 @@ export async function listPurges(
   await output.result({}, purges.length === 0 ? 'No purge was ordered.' : table);
 }
 
-function stateOf({ approved, cancelled, notBeforeMs, waits, waitsFor }: ShownPurge): string {
+function stateOf(purge: ShownPurge): string {
+  const { approved, cancelled, notBeforeMs, waits, waitsFor, sweptAtMs } = purge;
   if (cancelled !== undefined)
     return `cancelled ${formatTime(cancelled.atMs)} by ${byOf(cancelled)}`;
   if (approved !== undefined) {
     const done = `approved ${formatTime(approved.atMs)} by ${byOf(approved)}`;
-    if (waits !== true) return `${done}; content swept`;
+    const on = sweptAtMs === undefined ? '' : ` ${formatTime(sweptAtMs)}`;
+    if (waits !== true) return `${done}; content swept${on}`;
     const whom = waitsFor.length === 0 ? '' : ` for ${[...new Set(waitsFor)].join(', ')}`;
     return `${done}; content waits${whom}`;
   }
@@ -46,7 +48,8 @@ function stateOf({ approved, cancelled, notBeforeMs, waits, waitsFor }: ShownPur
 }
 
 function jsonOf(purge: ShownPurge): object {
-  const { body, name, agent, ordered, notBeforeMs, approved, cancelled, waits, waitsFor } = purge;
+  const { body, name, agent, ordered, notBeforeMs, approved, cancelled } = purge;
+  const { waits, waitsFor, sweptAtMs } = purge;
   return {
     purge: name,
     id: hex(body.purgeId),
@@ -56,6 +59,7 @@ function jsonOf(purge: ShownPurge): object {
     notBefore: formatInstant(notBeforeMs),
     approved: approved === undefined ? null : wordOf(approved),
     content: approved === undefined ? null : waits === true ? 'waits' : 'swept',
+    swept: sweptAtMs === undefined ? null : formatInstant(sweptAtMs),
     waitsFor,
     cancelled: cancelled === undefined ? null : { ...wordOf(cancelled), reason: cancelled.reason },
   };

@@ -51,7 +51,7 @@ import { RowReader, RowWriter } from './row.ts';
  * | `y` hold id, file id | (empty) a file that the hold's paths fit, as its authority said |
  * | `Q` purge id | `PurgeRow` |
  * | `j` leaf index u64, leaf of the approval u64 | `PurgedCommit`: where a commit stands as a purge has left it, and what went |
- * | `J` | the same of the commits of a purge that is about to be approved: until its event |
+ * | `J` | records of purges before their approvals, those too that a crash has left for good |
  * | `t` agent id | the agent's settings: those handed out, and those that wait (`offersRow`) |
  * | `w` agent id, leaf index u64 | `LostRow`: a commit that came back without some of its versions |
  * | `l` leaf index u64 | position of its record, its type, the leaf |
@@ -88,7 +88,7 @@ import { RowReader, RowWriter } from './row.ts';
  * In the rows of its versions its number stands for it (`LineageRow`).
  * The one set (`k` and `o`) is the lineage's for all of them: they are one identity.
  */
-export const CATALOG_VERSION = 22;
+export const CATALOG_VERSION = 23;
 
 /** First key of the notes: everything before it is derived, everything from it on is not. */
 const NOTES_BEGIN = Buffer.from('~');

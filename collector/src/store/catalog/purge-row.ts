@@ -22,6 +22,8 @@ export interface PurgeRow {
         readonly unswept: number;
         /** The newest epoch that its lineage's agents had been told: the next one takes the content. */
         readonly announced: number;
+        /** When a sweep had taken the content; 0 while it waits. */
+        readonly sweptAtMs: number;
       })
     | undefined;
   /** `by`: empty for the authority. */
@@ -38,7 +40,7 @@ export interface PurgeWord {
 export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): Buffer {
   const row = word(new RowWriter().blob(encodePurgeOrderBody(body)), ordered);
   row.u8(approved === undefined ? 0 : 1);
-  if (approved !== undefined) word(row, approved).u64(approved.unswept).u64(approved.announced);
+  if (approved !== undefined) encodeApproved(row, approved);
   row.u8(cancelled === undefined ? 0 : 1);
   if (cancelled !== undefined) word(row, cancelled).text(cancelled.reason);
   return row.finish();
@@ -48,10 +50,19 @@ export function encodePurge({ body, ordered, approved, cancelled }: PurgeRow): B
 export function decodePurge(bytes: Uint8Array): PurgeRow {
   const row = new RowReader(bytes);
   const set = { body: decodePurgeOrderBody(row.blob()), ordered: readWord(row) };
-  const approved =
-    row.u8() === 0 ? undefined : { ...readWord(row), unswept: row.u64(), announced: row.u64() };
+  const approved = row.u8() === 0 ? undefined : readApproved(row);
   const cancelled = row.u8() === 0 ? undefined : { ...readWord(row), reason: row.text() };
   return { ...set, approved, cancelled };
+}
+
+function encodeApproved(row: RowWriter, approved: NonNullable<PurgeRow['approved']>): void {
+  const { unswept, announced, sweptAtMs } = approved;
+  word(row, approved).u64(unswept).u64(announced).u64(sweptAtMs);
+}
+
+function readApproved(row: RowReader): NonNullable<PurgeRow['approved']> {
+  const said = readWord(row);
+  return { ...said, unswept: row.u64(), announced: row.u64(), sweptAtMs: row.u64() };
 }
 
 function word(row: RowWriter, { leaf, timeMs, by }: PurgeWord): RowWriter {
@@ -86,20 +97,33 @@ export function decodePurgedCommit(bytes: Uint8Array): PurgedCommit {
   return { purgeId, place, approvedLeaf: row.u64(), slots: row.blob() };
 }
 
-/** Commits of a purge that is about to be approved, by their leaves. */
-export function encodePurging(commits: ReadonlyMap<number, PurgedCommit>): Buffer {
-  const row = new RowWriter().u32(commits.size);
-  for (const [leafIndex, commit] of commits) row.u64(leafIndex).blob(encodePurgedCommit(commit));
+/** A record of a purge that no approval behind it has made mean anything. */
+export interface BegunPurge extends Omit<PurgedCommit, 'approvedLeaf'> {
+  readonly leafIndex: number;
+  /** A crash has left it: another beginning stands behind it. */
+  readonly isLeft: boolean;
+}
+
+export function encodePurging(begun: readonly BegunPurge[]): Buffer {
+  const row = new RowWriter().u32(begun.length);
+  for (const { leafIndex, isLeft, ...commit } of begun)
+    row
+      .u64(leafIndex)
+      .u8(isLeft ? 1 : 0)
+      .blob(encodePurgedCommit({ ...commit, approvedLeaf: 0 }));
   return row.finish();
 }
 
 /** Error: `STORE_CATALOG`. */
-export function decodePurging(bytes: Uint8Array): Map<number, PurgedCommit> {
+export function decodePurging(bytes: Uint8Array): BegunPurge[] {
   const row = new RowReader(bytes);
-  const commits = new Map<number, PurgedCommit>();
-  for (let left = row.u32(); left > 0; left -= 1)
-    commits.set(row.u64(), decodePurgedCommit(row.blob()));
-  return commits;
+  const begun: BegunPurge[] = [];
+  for (let left = row.u32(); left > 0; left -= 1) {
+    const [leafIndex, isLeft] = [row.u64(), row.u8() !== 0];
+    const { purgeId, place, slots } = decodePurgedCommit(row.blob());
+    begun.push({ leafIndex, isLeft, purgeId, place, slots });
+  }
+  return begun;
 }
 
 /** In the place of the number of a run, for what a purge drops: no run comes to it. */

@@ -26,10 +26,11 @@ const SHORT_QUESTION_IDS = 64;
 const QUESTION_STEP_IDS = 512;
 
 export function intakeOf(parts: VaultParts): VaultIntake {
-  const { vault, keeper, reserve, clock, turns, pace, limits, hasher } = parts;
+  const { vault, keeper, purgeBook, reserve, clock, turns, pace, limits, hasher } = parts;
   const gateOf = (core: VaultCore): GateContext => ({
     core,
     uploads: keeper.uploads,
+    purgeBook,
     vaultId: vault.descriptor.vaultId,
     collectorId: vault.certificate.collectorId,
     identity: vault.identity,

@@ -3,6 +3,7 @@ import {
   decodePurgeOrderBody,
   encodeStoredPurged,
   MAX_PURGE_BYTES,
+  MAX_PURGED_COMMITS,
   type PurgeOrderBody,
   type StateRecord,
   type StoredPurged,
@@ -33,7 +34,7 @@ interface Saying {
 }
 
 export function purgesOf(parts: VaultParts): VaultPurges {
-  const { vault, keeper, clock, reserve } = parts;
+  const { vault, keeper, purgeBook, clock, reserve } = parts;
   const { descriptor } = vault;
   const askedOf = letGoAsked(parts);
   const settled = () => keeper.settled();
@@ -109,8 +110,10 @@ export function purgesOf(parts: VaultParts): VaultPurges {
             const now = { ...event, timeMs: nowMs };
             const leaf = await admitEvent(core, descriptor, now);
             if (leaf !== undefined) return leaf;
+            await purgeBook.withdraw(core.registry, purgeId);
             const appended = await appendPurge(core, now, forms);
             await dropPurged(core);
+            await purgeBook.keep(core);
             return appended;
           },
         });
@@ -124,7 +127,8 @@ export function purgesOf(parts: VaultParts): VaultPurges {
 /** Throws unless these are the commits that the approval is for. */
 function checkSum(forms: readonly StoredPurged[], sum: Uint8Array): void {
   const bytes = forms.map(encodeStoredPurged);
-  if (bytes.reduce((all, { length }) => all + length, 0) > MAX_PURGE_BYTES)
+  const size = bytes.reduce((all, { length }) => all + length, 0);
+  if (size > MAX_PURGE_BYTES || bytes.length > MAX_PURGED_COMMITS)
     throw new StoreError(
       'STORE_BAD_EVENT',
       'the commits of this purge are more than one may have: order several with narrower patterns',

@@ -22,6 +22,7 @@ export function eventsOf({
   keeper,
   endings,
   holdBook,
+  purgeBook,
   clock,
   limits,
 }: VaultParts): VaultEvents {
@@ -39,6 +40,7 @@ export function eventsOf({
         leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, clock.nowMs())));
       const last = (await endings.follow(core, bodies)) ?? leafIndex;
       await holdBook.follow(core, bodies);
+      await purgeBook.follow(core, bodies);
       return { leafIndex, last };
     };
     const { leafIndex } = await keeper.doDurably(append, ({ last }) => last);

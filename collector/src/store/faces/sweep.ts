@@ -16,7 +16,7 @@ import type { VaultData, VaultSweep } from '../vault-collection.ts';
 import { letGoAsked, longStepOf } from './retention.ts';
 
 export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite'>): VaultSweep {
-  const { keeper, random, hasher, reserve } = parts;
+  const { keeper, clock, random, hasher, reserve } = parts;
   const step = longStepOf(parts);
   const sweeping = new Serial();
   const watch = (lineageId: LineageId): void => {
@@ -72,7 +72,7 @@ export function sweepOf(parts: VaultParts, { rewrite }: Pick<VaultData, 'rewrite
           const { registry } = keeper.live();
           const isAwaited = registry.purges.awaits(lineageId, registry.sweep(lineageId).swept);
           const outcome = await sweepSet(
-            { keeper, random, hasher, step, isStopped },
+            { keeper, clock, random, hasher, step, isStopped },
             lineageId,
             letGo,
           );

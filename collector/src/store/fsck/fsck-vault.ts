@@ -22,6 +22,7 @@ import { followFiles } from '../vault/history-files.ts';
 import { HoldBook } from '../vault/hold-book.ts';
 import { diskMedia, PACKS_BACK, type VaultMedia } from '../vault/media.ts';
 import { openCore, reliesOnPacks } from '../vault/open-core.ts';
+import { PurgeBook } from '../vault/purge-book.ts';
 import { replayInto } from '../vault/replay.ts';
 import type { VaultIdentity } from '../vault/vault-parts.ts';
 import type { CheckOptions } from './check-options.ts';
@@ -36,6 +37,7 @@ import {
 import { hasOther, tellDamage } from './fsck-damage.ts';
 import { checkEndings } from './fsck-endings.ts';
 import { checkHolds } from './fsck-holds.ts';
+import { checkPurges } from './fsck-purges.ts';
 import { tellReserve } from './fsck-reserve.ts';
 import { tellHalfRewritten, tellSounderFormer } from './fsck-rewriting.ts';
 import { scratchBeside } from './fsck-scratch.ts';
@@ -66,6 +68,7 @@ export class VaultCheck {
   #endingsBroken = false;
   #history: DiskHistory | undefined;
   #holdsBroken = false;
+  #purgesBroken = false;
   /** Where history or packs end in a torn record. */
   readonly #torn: string[] = [];
 
@@ -274,6 +277,7 @@ export class VaultCheck {
     const { descriptor } = this.#vault;
     this.#endingsBroken = await checkEndings(core, this.#media.ended, descriptor, this.#tell);
     this.#holdsBroken = await checkHolds(core, this.#media.holds, descriptor, this.#tell);
+    this.#purgesBroken = await checkPurges(core, this.#media.purges, descriptor, this.#tell);
     await audit.leaveOutSwept(core);
     const damage = { damaged, missing: audit.missing, holes: audit.holes };
     const packsDir = join(this.#dir, 'packs');
@@ -327,6 +331,7 @@ export class VaultCheck {
     try {
       if (this.#endingsBroken) await this.#keepEndings(core);
       if (this.#holdsBroken) await this.#keepHolds(core);
+      if (this.#purgesBroken) await this.#keepPurges(core);
     } finally {
       await core.close();
     }
@@ -345,6 +350,12 @@ export class VaultCheck {
     const { holds } = this.#media;
     await (await HoldBook.open(holds, this.#vault.descriptor)).keep(registry);
     this.#repaired('the holds in force were written down again from the history', holds.path);
+  }
+
+  async #keepPurges(core: VaultCore): Promise<void> {
+    const { purges } = this.#media;
+    await (await PurgeBook.open(purges, this.#vault.descriptor)).keep(core);
+    this.#repaired('the approved purges were written down again from the history', purges.path);
   }
 
   #repaired(what: string, where: string): void {

@@ -6,15 +6,17 @@ import {
   type EventBody,
   type Signed,
   type StoredPurged,
+  type StoredSwept,
 } from '@aliquot/proto';
+import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import { keys } from '../catalog/catalog-keys.ts';
 import type { CatalogChange } from '../catalog/catalog-store.ts';
 import {
+  type BegunPurge,
   decodePurging,
   encodePurge,
   encodePurgedCommit,
   encodePurging,
-  type PurgedCommit,
   type PurgeRow,
   type PurgeWord,
 } from '../catalog/purge-row.ts';
@@ -45,21 +47,55 @@ export async function applyPurged(
     slots,
   }: Pick<StoredPurged, 'purgeId' | 'part' | 'leafIndex' | 'slots'>,
   place: HistoryPlace,
-  { purges }: Registry,
+  registry: Registry,
 ): Promise<Effect> {
-  const approved = purges.get(purgeId)?.approved;
-  if (approved !== undefined) {
-    // It has come again since: nothing waits for anybody.
-    const row = { purgeId, place, approvedLeaf: approved.leaf, slots };
-    change.put(keys.purged(leafIndex, approved.leaf), encodePurgedCommit(row));
-    return IDLE;
+  const row = registry.purges.get(purgeId);
+  if (row?.approved !== undefined) {
+    // It has come, or come again, since: nothing waits for anybody.
+    const { leaf } = row.approved;
+    const purged = { purgeId, place, approvedLeaf: leaf, slots };
+    change.put(keys.purged(leafIndex, leaf), encodePurgedCommit(purged));
+    return waitAgain(change, row, registry);
   }
-  // What a crash has left of an earlier beginning means nothing.
-  const begun = part === 0 ? undefined : await change.get(keys.purging);
-  const commits = begun === undefined ? new Map<number, PurgedCommit>() : decodePurging(begun);
-  commits.set(leafIndex, { purgeId, place, approvedLeaf: 0, slots });
-  change.put(keys.purging, encodePurging(commits));
+  // What a crash has left of an earlier beginning means nothing, but is still there.
+  const begun = (await begunIn(change)).map((one) => (part === 0 ? { ...one, isLeft: true } : one));
+  const commit = { purgeId, place, slots, leafIndex, isLeft: false };
+  change.put(keys.purging, encodePurging([...begun, commit]));
   return IDLE;
+}
+
+/** What has come again is there until another sweep takes it, and counts as there for one that was told. */
+function waitAgain(change: CatalogChange, row: PurgeRow, registry: Registry): Effect {
+  const { announced, swept } = registry.sweep(row.body.lineageId);
+  const { approved } = row;
+  if (approved === undefined) return IDLE;
+  const unswept = announced > swept ? announced : approved.unswept;
+  const after = { ...approved, unswept, announced, sweptAtMs: 0 };
+  return put(change, { ...row, approved: after });
+}
+
+/** Notes when a sweep has taken the content of purges of its lineage. */
+export function applyPurgesSwept(
+  change: CatalogChange,
+  { lineageId, gcEpoch, timeMs }: Pick<StoredSwept, 'lineageId' | 'gcEpoch' | 'timeMs'>,
+  { purges }: Registry,
+): Effect {
+  const effects = purges.all().flatMap(({ approved, ...row }) => {
+    const isIts =
+      approved !== undefined &&
+      approved.sweptAtMs === 0 &&
+      gcEpoch > approved.announced &&
+      equalBytes(row.body.lineageId, lineageId);
+    return isIts ? [put(change, { ...row, approved: { ...approved, sweptAtMs: timeMs } })] : [];
+  });
+  return (registry) => {
+    for (const effect of effects) effect(registry);
+  };
+}
+
+async function begunIn(change: CatalogChange): Promise<BegunPurge[]> {
+  const begun = await change.get(keys.purging);
+  return begun === undefined ? [] : decodePurging(begun);
 }
 
 export async function applyPurgeApproval(
@@ -68,18 +104,25 @@ export async function applyPurgeApproval(
   place: Place,
   registry: Registry,
 ): Promise<Effect> {
-  const row = registry.purges.get(decodePurgeApprovalBody(approval.body).purgeId);
+  const { purgeId } = decodePurgeApprovalBody(approval.body);
+  const row = registry.purges.get(purgeId);
   if (row === undefined) return IDLE;
-  const purging = await change.get(keys.purging);
-  const commits = purging === undefined ? [] : decodePurging(purging);
-  for (const [leafIndex, commit] of commits) {
-    const purged = { ...commit, approvedLeaf: place.leafIndex };
+  const left: BegunPurge[] = [];
+  for (const one of await begunIn(change)) {
+    if (one.isLeft || !equalBytes(one.purgeId, purgeId)) {
+      left.push({ ...one, isLeft: true });
+      continue;
+    }
+    const { leafIndex, place: stands, slots } = one;
+    const purged = { purgeId, place: stands, slots, approvedLeaf: place.leafIndex };
     change.put(keys.purged(leafIndex, place.leafIndex), encodePurgedCommit(purged));
   }
-  change.del(keys.purging);
+  if (left.length === 0) change.del(keys.purging);
+  else change.put(keys.purging, encodePurging(left));
   const { announced, swept } = registry.sweep(row.body.lineageId);
   const unswept = announced > swept ? announced : 0;
-  return put(change, { ...row, approved: { ...wordOf(place, operator), unswept, announced } });
+  const word = { ...wordOf(place, operator), unswept, announced, sweptAtMs: 0 };
+  return put(change, { ...row, approved: word });
 }
 
 export function applyPurgeCancel(

@@ -5,13 +5,15 @@ import type { CatalogChange, CatalogStore } from '../catalog/catalog-store.ts';
 import type { Registry } from '../catalog/registry.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { sumsOf } from './apply.ts';
+import { applyPurgesSwept } from './apply-purges.ts';
 import { type Effect, IDLE } from './effect.ts';
 import { disown, unprove, unproveAll } from './own-items.ts';
 
 /** Takes out of a lineage's set what a sweep has found that nothing of it reaches. */
 export async function applySwept(
   change: CatalogChange,
-  { lineageId, gcEpoch, ids, unwalked, isEnd }: StoredSwept,
+  { lineageId, gcEpoch, ids, unwalked, isEnd, timeMs }: StoredSwept,
+  registry: Registry,
 ): Promise<Effect> {
   const bytes = await disown(change, lineageId, ids);
   await unprove(change, lineageId, unwalked);
@@ -21,7 +23,11 @@ export async function applySwept(
   const stored = await change.get(keys.sweep(lineageId));
   const row = { ...(stored === undefined ? neverSwept : read.sweep(stored)), swept: gcEpoch };
   change.put(keys.sweep(lineageId), values.sweep(row));
-  return (registry) => registry.setSweep(lineageId, row);
+  const purged = applyPurgesSwept(change, { lineageId, gcEpoch, timeMs }, registry);
+  return (live) => {
+    live.setSweep(lineageId, row);
+    purged(live);
+  };
 }
 
 /**

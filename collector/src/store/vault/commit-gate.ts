@@ -19,10 +19,13 @@ import { commitLeaf } from '@aliquot/shared/log/leaf';
 import { MAX_UNDECIDED, type StoreLimits } from '../../limits.ts';
 import { type Refused, refused, speakerOf } from '../catalog/refusal.ts';
 import type { CommitOptions, CommitOutcome } from '../vault-records.ts';
-import type { ReceiptMaker, VaultCore } from './core.ts';
+import { appendCommit, type ReceiptMaker } from './append-commit.ts';
+import type { VaultCore } from './core.ts';
 import { judgeHead } from './judge-head.ts';
 import { makeReceipt, type ReceiptIssuer } from './make-receipt.ts';
 import type { PendingUploads } from './pending-uploads.ts';
+import type { PurgeBook } from './purge-book.ts';
+import { dropPurged } from './purge-done.ts';
 import { judgeRepeated } from './repeated.ts';
 import { type Route, routeOf } from './route.ts';
 import type { Submission } from './submission.ts';
@@ -89,6 +92,7 @@ export function judgeHeartbeat(
 export interface GateContext extends ReceiptIssuer {
   readonly core: VaultCore;
   readonly uploads: PendingUploads;
+  readonly purgeBook: PurgeBook;
   readonly limits: StoreLimits;
 }
 
@@ -168,7 +172,9 @@ export async function judgeCommit(
     answer = { receipt: made.receipt, head };
     return made;
   };
-  const leafIndex = await core.appendCommit(accepted, bytes, leaf, receiptFor);
+  const purged = await gate.purgeBook.takenOf(core, commit, bytes);
+  const leafIndex = await appendCommit(core, accepted, { bytes, leaf }, receiptFor, purged);
+  if (purged !== undefined) await dropPurged(core);
   if (answer === undefined) throw new TypeError('no receipt was made');
   const addedBytes = Number(contents.bytes);
   return { type: 'accepted', ...answer, lacking, leafIndex, repeated: false, addedBytes };

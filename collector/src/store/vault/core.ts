@@ -5,9 +5,9 @@ import {
   decodeStoredCommit,
   type EventBody,
   encodeEventBody,
-  encodeStoredCommit,
   encodeStoredDropped,
   encodeStoredEvent,
+  encodeStoredPurged,
   encodeStoredReferences,
   encodeStoredSwept,
   encodeStoredUploads,
@@ -15,6 +15,7 @@ import {
   type StoredCommit,
   type StoredDropped,
   type StoredExpired,
+  type StoredPurged,
   type StoredSwept,
   type StoredUploads,
   type TreeHead,
@@ -37,16 +38,17 @@ import type {
   HistoryRecord,
 } from '../history/history-log.ts';
 import type { PackStore } from '../packs/pack-store.ts';
-import { type AcceptedCommit, applyCommit, applyReferences, applyUploads } from './apply.ts';
+import { applyReferences, applyUploads } from './apply.ts';
 import { followsCorrections } from './apply-clock.ts';
 import { applyDropped } from './apply-dropped.ts';
 import { applyEvent } from './apply-event.ts';
 import { unsaidSizes } from './apply-items.ts';
+import { applyPurged } from './apply-purges.ts';
 import { applyExpired, expiredRecord } from './apply-retention.ts';
 import { applySwept } from './apply-swept.ts';
 import { leafRecord, load, nodeStore, type Opening, type Parts } from './core-load.ts';
 import type { DurableMark } from './durable-mark.ts';
-import type { Effect, LeafPlace } from './effect.ts';
+import type { Effect, LeafPlace, LeafRecords } from './effect.ts';
 import { HeldItems } from './held-items.ts';
 import type { VaultMedia } from './media.ts';
 import { type NamedVersion, sizeIn } from './named-versions.ts';
@@ -215,58 +217,51 @@ export class VaultCore {
     );
   }
 
+  /** Records a commit as a purge leaves it that was approved before: it is here, or here again. */
+  async appendPurged(purged: StoredPurged): Promise<void> {
+    await this.#append('purged', encodeStoredPurged(purged), (change, place) =>
+      applyPurged(change, purged, place, this.registry),
+    );
+  }
+
   /** Records what left a lineage's set. */
   async appendSwept(swept: StoredSwept): Promise<void> {
-    await this.#append('swept', encodeStoredSwept(swept), (change) => applySwept(change, swept));
+    await this.#append('swept', encodeStoredSwept(swept), (change) =>
+      applySwept(change, swept, this.registry),
+    );
     this.items.noteSwept(swept.lineageId);
   }
 
   /**
-   * Puts a leaf at the end of the log, lets `record` make the record that holds it (a receipt needs
-   * the new root), and appends that. When it cannot be applied or appended, the log is as before.
+   * Puts a leaf at the end of the log, lets `recordsOf` make the record that holds it (a receipt
+   * needs the new root) and those around it, and appends them. When they cannot be applied or
+   * appended, the log is as before.
    */
   async appendLeaf(
-    kind: 'commit' | 'event',
     leaf: Uint8Array,
-    record: (leafIndex: number, root: Uint8Array) => Uint8Array,
+    recordsOf: (leafIndex: number, root: Uint8Array) => LeafRecords,
+    /** `places`: of the records around it, in their order. */
     apply: (
       change: CatalogChange,
       leaf: LeafPlace,
-      /** Of the records before it. */
       places: readonly HistoryPlace[],
     ) => Promise<Effect>,
-    before: readonly HistoryRecord[] = [],
   ): Promise<number> {
     const leafIndex = this.#log.size;
     const nodes = this.stageLeaf(leaf);
     try {
-      const payload = record(leafIndex, this.#log.root);
+      const { before = [], own, after = [] } = recordsOf(leafIndex, this.#log.root);
       const { timeMs } = decodeLogLeaf(leaf);
-      await this.#appendAll([...before, { kind, payload }], (change, place, places) =>
-        apply(change, { leafIndex, timeMs, bytes: leaf, nodes, place }, places),
-      );
+      await this.#appendAll([...before, own, ...after], (change, places) => {
+        const place = placeAt(places, before.length);
+        const around = places.filter((one) => one !== place);
+        return apply(change, { leafIndex, timeMs, bytes: leaf, nodes, place }, around);
+      });
     } catch (error) {
       await this.unstageLeaf(leafIndex);
       throw error;
     }
     return leafIndex;
-  }
-
-  appendCommit(
-    commit: Omit<AcceptedCommit, 'leaf' | 'receipt' | 'receiptBody'>,
-    bytes: Uint8Array,
-    leaf: Uint8Array,
-    receiptFor: ReceiptMaker,
-  ): Promise<number> {
-    let made: Pick<AcceptedCommit, 'receipt' | 'receiptBody'> | undefined;
-    const record = (leafIndex: number, root: Uint8Array) => {
-      made = receiptFor(leafIndex, { logEpoch: this.#sums.logEpoch, size: leafIndex + 1, root });
-      return encodeStoredCommit({ commit: bytes, leaf, receipt: made.receipt });
-    };
-    return this.appendLeaf('commit', leaf, record, (change, place) => {
-      if (made === undefined) throw new TypeError('the record was not made');
-      return applyCommit(change, { ...commit, ...made, leaf: place });
-    });
   }
 
   /** `expired`: what a run of retention expires, where the event tells of one. */
@@ -280,13 +275,13 @@ export class VaultCore {
     const timeMs = event.type === 'clockCorrected' ? nowMs : this.leafTime(nowMs);
     const bytes = encodeEventBody({ ...event, timeMs });
     const leaf = eventLeaf(bytes, timeMs);
-    const record = () => encodeStoredEvent({ event: bytes, leaf });
+    const own = { kind: 'event', payload: encodeStoredEvent({ event: bytes, leaf }) } as const;
     const apply = async (change: CatalogChange, place: LeafPlace): Promise<Effect> => {
       for (const one of expired) await applyExpired(change, one);
       return applyEvent(change, event, place, this.registry);
     };
-    const before = expired.map(expiredRecord);
-    const leafIndex = await this.appendLeaf('event', leaf, record, apply, before);
+    const records = { before: expired.map(expiredRecord), own };
+    const leafIndex = await this.appendLeaf(leaf, () => records, apply);
     this.noteOpening(event, leafIndex, leaf);
     return leafIndex;
   }
@@ -430,25 +425,21 @@ export class VaultCore {
     apply: (change: CatalogChange, place: HistoryPlace) => Promise<Effect | undefined>,
     change = new CatalogChange(this.catalog),
   ): Promise<void> {
-    return this.#appendAll([{ kind, payload }], apply, change);
+    const atPlace = (change: CatalogChange, places: readonly HistoryPlace[]) =>
+      apply(change, placeAt(places, 0));
+    return this.#appendAll([{ kind, payload }], atPlace, change);
   }
 
-  /** The same of several, next to each other; `apply` is told where the last one stands. */
+  /** The same of several, next to each other. */
   async #appendAll(
     records: readonly HistoryRecord[],
-    apply: (
-      change: CatalogChange,
-      place: HistoryPlace,
-      places: readonly HistoryPlace[],
-    ) => Promise<Effect | undefined>,
+    apply: (change: CatalogChange, places: readonly HistoryPlace[]) => Promise<Effect | undefined>,
     change = new CatalogChange(this.catalog),
   ): Promise<void> {
     const { places, end } = await this.history.placesOf(
       records.map(({ payload }) => payload.length),
     );
-    const place = places.at(-1);
-    if (place === undefined) throw new TypeError('the history has no place for it');
-    const effect = await apply(change, place, places);
+    const effect = await apply(change, places);
     change.put(keys.checkpoint, values.point(end));
     const sums = await change.get(keys.sums);
     const after = sums === undefined ? undefined : read.sums(sums);
@@ -457,7 +448,8 @@ export class VaultCore {
   }
 }
 
-export type ReceiptMaker = (
-  leafIndex: number,
-  head: TreeHead,
-) => Pick<AcceptedCommit, 'receipt' | 'receiptBody'>;
+function placeAt(places: readonly HistoryPlace[], at: number): HistoryPlace {
+  const place = places[at];
+  if (place === undefined) throw new TypeError('the history has no place for it');
+  return place;
+}

@@ -1,6 +1,6 @@
 import type { HashNode } from '@aliquot/shared/log/merkle';
 import type { Registry } from '../catalog/registry.ts';
-import type { HistoryPlace } from '../history/history-log.ts';
+import type { HistoryPlace, HistoryRecord } from '../history/history-log.ts';
 
 /** What a record of the history changes in the registry, once its change of the catalog is made. */
 export type Effect = (registry: Registry) => void;
@@ -16,4 +16,11 @@ export interface LeafPlace {
   readonly bytes: Uint8Array;
   readonly nodes: readonly HashNode[];
   readonly place: HistoryPlace;
+}
+
+/** The record that holds a leaf, and those that stand right before and behind it. */
+export interface LeafRecords {
+  readonly before?: readonly HistoryRecord[];
+  readonly own: HistoryRecord;
+  readonly after?: readonly HistoryRecord[];
 }

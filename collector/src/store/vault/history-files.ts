@@ -3,7 +3,13 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { noSums } from '../catalog/catalog-rows.ts';
 import { CatalogChange, type CatalogStore } from '../catalog/catalog-store.ts';
-import { decodePurgedCommit, encodePurgedCommit } from '../catalog/purge-row.ts';
+import {
+  type BegunPurge,
+  decodePurgedCommit,
+  decodePurging,
+  encodePurgedCommit,
+  encodePurging,
+} from '../catalog/purge-row.ts';
 import { read, values } from '../catalog/row-codec.ts';
 import { StoreError } from '../errors.ts';
 import type {
@@ -84,24 +90,43 @@ export async function rowsAt(
   return [...(await leavesAt(catalog, file, records)), ...(await purgedAt(catalog, file, records))];
 }
 
-/** Of what a crash has left of an approval there are no rows: the last such record is meant. */
+/** What a crash has left of an approval stands before the record that is meant. */
 async function purgedAt(
   catalog: CatalogStore,
   file: number,
   records: readonly PlacedRecord[],
 ): Promise<[Buffer, Buffer][]> {
-  const places = new Map<string, HistoryPlace>();
-  for (const { purged, place } of records)
-    if (purged !== undefined) places.set(`${hex(purged.purgeId)} ${purged.leafIndex}`, place);
+  const places = new Map<string, HistoryPlace[]>();
+  const nameOf = ({ purgeId, leafIndex }: Pick<StoredPurged, 'purgeId' | 'leafIndex'>) =>
+    `${hex(purgeId)} ${leafIndex}`;
+  for (const { purged, place } of records) {
+    if (purged === undefined) continue;
+    const name = nameOf(purged);
+    places.set(name, [...(places.get(name) ?? []), place]);
+  }
   const rows: [Buffer, Buffer][] = [];
   if (places.size === 0) return rows;
   for await (const [key, value] of catalog.scan(ranges.purged)) {
     const row = decodePurgedCommit(value);
-    const place = places.get(`${hex(row.purgeId)} ${readKey.number(key)}`);
+    const leafIndex = readKey.number(key);
+    const place = places.get(nameOf({ ...row, leafIndex }))?.at(-1);
     if (row.place.file !== file || place === undefined) continue;
     rows.push([key, encodePurgedCommit({ ...row, place })]);
   }
+  const begun = await begunPurges(catalog);
+  if (begun.every(({ place }) => place.file !== file)) return rows;
+  const moved = begun.map((one) => {
+    if (one.place.file !== file) return one;
+    return { ...one, place: places.get(nameOf(one))?.shift() ?? one.place };
+  });
+  rows.push([keys.purging, encodePurging(moved)]);
   return rows;
+}
+
+/** The records of purges that no approval has made mean anything, in their order. */
+export async function begunPurges(catalog: CatalogStore): Promise<BegunPurge[]> {
+  const begun = await catalog.get(keys.purging);
+  return begun === undefined ? [] : decodePurging(begun);
 }
 
 /** Whether records of a kind are leaves of the log. */

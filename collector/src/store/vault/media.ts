@@ -14,6 +14,7 @@ import { packFormat } from '../packs/pack-format.ts';
 import type { PackOpening, PackStore } from '../packs/pack-store.ts';
 import { type DurableMark, readMark, writeMark } from './durable-mark.ts';
 import { type BookFile, endedFile, holdsFile } from './event-book.ts';
+import { type PurgeFolder, purgeFolder } from './purge-files.ts';
 import { type ReserveFile, reserveBytesFor, reserveFile } from './reserve-file.ts';
 
 /** The ways out where the packs of a vault are all gone. */
@@ -43,6 +44,8 @@ export interface VaultMedia {
   readonly ended: BookFile;
   /** The holds in force, by the history or by what it has lost. */
   readonly holds: BookFile;
+  /** The purges that were approved, by the history or by what it has lost. */
+  readonly purges: PurgeFolder;
   /** How a person finds a record, or a pack. */
   nameOf(what: HistoryPoint | { readonly pack: number }): string;
 }
@@ -56,7 +59,10 @@ export interface DiskMediaPorts {
   readonly historyFileBytes?: number | undefined;
 }
 
-/** A vault's folder: `history`, `packs`, `catalog`, `durable.json`, `ended.bin`, `holds.bin`. */
+/**
+ * A vault's folder: `history`, `packs`, `catalog`, `durable.json`, `ended.bin`, `holds.bin`,
+ * `purges`.
+ */
 export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts): VaultMedia {
   const { files, random, historyFileBytes } = ports;
   const catalog = join(dir, 'catalog');
@@ -86,6 +92,7 @@ export function diskMedia(dir: string, vaultId: VaultId, ports: DiskMediaPorts):
     reserve: reserveFile(files, random, join(dir, 'packs'), reserveBytesFor(ports.packBytes)),
     ended: endedFile(files, dir),
     holds: holdsFile(files, dir),
+    purges: purgeFolder(files, dir),
     nameOf: (what) =>
       'pack' in what
         ? join(dir, 'packs', recordFileName(packFormat, what.pack))

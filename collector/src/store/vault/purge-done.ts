@@ -32,10 +32,13 @@ export async function appendPurge(
 ): Promise<number> {
   const bytes = encodeEventBody(event);
   const leaf = eventLeaf(bytes, event.timeMs);
+  const own = { kind: 'event', payload: encodeStoredEvent({ event: bytes, leaf }) } as const;
+  const before = forms.map((form) => {
+    return { kind: 'purged', payload: encodeStoredPurged(form) } as const;
+  });
   return core.appendLeaf(
-    'event',
     leaf,
-    () => encodeStoredEvent({ event: bytes, leaf }),
+    () => ({ before, own }),
     async (change, place, places) => {
       for (const [at, form] of forms.entries()) {
         const stands = places[at];
@@ -43,7 +46,6 @@ export async function appendPurge(
       }
       return applyEvent(change, event, place, core.registry);
     },
-    forms.map((form) => ({ kind: 'purged', payload: encodeStoredPurged(form) })),
   );
 }
 

@@ -12,7 +12,7 @@ import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
 import { knownHistory, noteEnd } from './core-load.ts';
-import { purgedLeaves } from './history-files.ts';
+import { begunPurges, purgedLeaves } from './history-files.ts';
 import { isLookedAt, purgedRecord, sealedAnew } from './purged-record.ts';
 import { rewriteHistoryFile } from './rewrite-history.ts';
 
@@ -83,10 +83,15 @@ async function filesWith(core: VaultCore, forms: Forms): Promise<number[]> {
     if (row === undefined || stored === undefined) continue;
     if (sealedAnew(stored.commit, form).size > 0) files.add(read.leaf(row).place.file);
   }
-  // An earlier purge of the same commit has kept what a later one takes.
-  for await (const [key, value] of core.catalog.scan(ranges.purged)) {
-    const { place } = decodePurgedCommit(value);
-    const form = forms.get(readKey.number(key));
+  // An earlier purge of the same commit has kept what a later one takes, and so has what a crash
+  // has left of an approval.
+  const earlier = (await begunPurges(core.catalog)).map(({ leafIndex, place }) => {
+    return { leafIndex, place };
+  });
+  for await (const [key, value] of core.catalog.scan(ranges.purged))
+    earlier.push({ leafIndex: readKey.number(key), place: decodePurgedCommit(value).place });
+  for (const { leafIndex, place } of earlier) {
+    const form = forms.get(leafIndex);
     if (form === undefined) continue;
     const record = await core.history.read(place).catch(passedOver);
     if (record?.kind !== 'purged') continue;

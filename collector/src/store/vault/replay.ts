@@ -124,7 +124,7 @@ async function replayDropped(core: VaultCore, item: HistoryItem): Promise<void> 
 
 async function replaySwept(core: VaultCore, item: HistoryItem): Promise<void> {
   const change = new CatalogChange(core.catalog);
-  const effect = await applySwept(change, decodeStoredSwept(item.payload));
+  const effect = await applySwept(change, decodeStoredSwept(item.payload), core.registry);
   await core.commitChange(change, item.end, effect);
 }
 

@@ -32,7 +32,7 @@ test('I-C23 what a walk has seen holds while another lineage is swept, and no lo
   const submission = new Submission(commit, bytes, keeper.uploads, new UnprovedPages());
   const walked = () => keeper.do((core) => submission.walked(core, agent.lineageId));
   const sweep = (lineageId: LineageId, ids = file.items.map(({ id }) => id)) => {
-    const swept = { lineageId, gcEpoch: 1, ids, unwalked: [], isEnd: false };
+    const swept = { lineageId, gcEpoch: 1, ids, unwalked: [], isEnd: false, timeMs: 0 };
     return keeper.do((core) => core.appendSwept(swept));
   };
 

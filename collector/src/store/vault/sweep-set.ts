@@ -1,7 +1,7 @@
 import { type ChunkId, type LineageId, pageIds } from '@aliquot/proto';
 import { equalBytes } from '@aliquot/shared/crypto/primitives';
 import type { Hasher } from '@aliquot/shared/hashing/hasher';
-import type { Random } from '@aliquot/shared/ports';
+import type { Clock, Random } from '@aliquot/shared/ports';
 import { mayDrop } from '../../collection/progress.ts';
 import { compareLeaving, fateOf, sweepRefusal } from '../../collection/sweeping.ts';
 import { ranges, readKey } from '../catalog/catalog-keys.ts';
@@ -30,6 +30,7 @@ const JOB_PAGES = 64;
 
 export interface SweepParts {
   readonly keeper: CoreKeeper;
+  readonly clock: Clock;
   readonly random: Random;
   readonly hasher: Hasher;
   readonly step: LongStep;
@@ -221,7 +222,8 @@ class Sweep {
     }
     if (ids.length === 0 && unwalked.length === 0 && !isEnd) return;
     const [lineageId, gcEpoch] = [this.#lineageId, this.#epoch];
-    await core.appendSwept({ lineageId, gcEpoch, ids, unwalked, isEnd });
+    const timeMs = this.#parts.clock.nowMs();
+    await core.appendSwept({ lineageId, gcEpoch, ids, unwalked, isEnd, timeMs });
   }
 
   /** Slabs of this lineage alone of which pieces are held that no version names. */

@@ -8,6 +8,7 @@ import type { CoreKeeper } from './core-keeper.ts';
 import type { Endings } from './endings.ts';
 import type { HoldBook } from './hold-book.ts';
 import type { DiskMediaPorts } from './media.ts';
+import type { PurgeBook } from './purge-book.ts';
 import type { Reserve } from './reserve.ts';
 import type { Pace } from './same-time.ts';
 import type { Turns } from './turns.ts';
@@ -53,6 +54,7 @@ export interface VaultParts {
   readonly keeper: CoreKeeper;
   readonly endings: Endings;
   readonly holdBook: HoldBook;
+  readonly purgeBook: PurgeBook;
   readonly reserve: Reserve;
   readonly clock: Clock;
   readonly random: Random;
