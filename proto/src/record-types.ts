@@ -155,19 +155,6 @@ export interface StateRecord {
 }
 
 /**
- * A purge that was approved, kept beside the history: its order and its approval, encoded events,
- * and the commits that came with it, encoded `StoredPurged`s.
- */
-export interface KeptPurge {
-  readonly vaultId: VaultId;
-  readonly order: Uint8Array;
-  readonly approval: Uint8Array;
-  readonly commits: readonly Uint8Array[];
-  /** SHA-256 of the encoding before it. */
-  readonly sum: Uint8Array;
-}
-
-/**
  * One commit in the answer to an operator's question which commits an agent has: enough to prove
  * that none is left out, and which files it is about.
  */

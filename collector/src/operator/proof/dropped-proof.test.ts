@@ -41,7 +41,7 @@ function made(at: number, drafts: readonly EntryDraft[], dropped: readonly numbe
   const proved: ProvedCommit = {
     ...{ hash: commit.hash, agent: 'hplc-1', sequence: at + 1, leafIndex: at },
     ...{ receivedAtMs: 10 * (at + 1), branchId: hex(agent.lineageId), line: 0 },
-    ...{ summary: commit.rows.summary, lost: NONE },
+    ...{ agentTimeMs: 5, summary: commit.rows.summary, lost: NONE },
     dropped: droppedMarks(commit.rows, dropped.length === 0 ? NONE : slots),
   };
   const shown = (...live: readonly number[]): VerifiedRecord => ({ commit, live, leafIndex: at });

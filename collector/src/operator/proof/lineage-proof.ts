@@ -38,6 +38,8 @@ export interface ProvedCommit {
   readonly sequence: number;
   readonly leafIndex: number;
   readonly receivedAtMs: number;
+  /** When its PC signed it, by that PC's clock; of one that cannot be read nobody knows. */
+  readonly agentTimeMs: number;
   /** The history that it belongs to, in hexadecimal. */
   readonly branchId: string;
   /** Commits that follow one another have the same. */
@@ -99,7 +101,8 @@ export class LineageProof {
     this.#lines[line] = { branchId, agentId, head: hex(hash) };
     this.commits.push({
       ...{ hash, agent: agent.name, sequence: header.sequence },
-      ...{ leafIndex, receivedAtMs, branchId, line, summary, lost, dropped },
+      ...{ leafIndex, receivedAtMs, agentTimeMs: header.agentTimeMs },
+      ...{ branchId, line, summary, lost, dropped },
     });
   }
 
@@ -123,7 +126,7 @@ export class LineageProof {
     this.#lines[line] = { branchId, agentId, head: hex(subject) };
     this.commits.push({
       ...{ hash: asCommitHash(subject), agent: agent.name, sequence, leafIndex },
-      ...{ receivedAtMs: timeMs, branchId, line, isDamaged: true },
+      ...{ receivedAtMs: timeMs, agentTimeMs: Infinity, branchId, line, isDamaged: true },
       ...{ summary: NO_MARKS, lost: NO_MARKS, dropped: NO_MARKS },
     });
   }

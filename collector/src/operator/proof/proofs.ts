@@ -271,7 +271,7 @@ export class Proofs {
     const purged = await this.#purgedFiles();
     return missing.filter(
       ({ high, low, isDropped, commit }) =>
-        !(isDropped && purged.covers(lineageId, { high, low }, commit.leafIndex)),
+        !(isDropped && purged.covers(lineageId, { high, low }, commit)),
     );
   }
 

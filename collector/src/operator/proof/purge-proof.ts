@@ -5,13 +5,27 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { verifyPurgeApproval, verifyPurgeOrder } from '@aliquot/shared/keys/purge';
 import type { VaultClient } from '../client/vault-client.ts';
 import { evidence, unverified } from '../evidence.ts';
+import type { ProvedCommit } from './lineage-proof.ts';
 import { provedEvent } from './rules-proof.ts';
+
+/** Whether an order was given for a log that was put back since: it was recorded again then. */
+function isOfEarlier(
+  ordered: TreeHead,
+  { at, head }: { readonly at: number; readonly head: TreeHead },
+): boolean {
+  return at < ordered.size || ordered.logEpoch < head.logEpoch;
+}
 
 /** A purge that the log proves: ordered by one operator, approved by another. */
 interface ProvedPurge {
   readonly lineageId: string;
   /** Leaves below this are meant. */
   readonly size: number;
+  /**
+   * Where the log was put back since, commits have come again at other leaves: what their PC had
+   * signed until then is meant. Else 0.
+   */
+  readonly signedUntilMs: number;
   readonly marks: ReadonlySet<string>;
   readonly says: string;
 }
@@ -35,24 +49,25 @@ export class PurgedFiles {
     authority: Pick<VaultDescriptorBody, 'vaultId' | 'authorityKey'>,
     head: TreeHead,
   ): Promise<PurgedFiles> {
-    const orders = new Map<string, ReturnType<typeof verifyPurgeOrder>>();
+    const orders = new Map<string, { order: ReturnType<typeof verifyPurgeOrder>; at: number }>();
     const purges: ProvedPurge[] = [];
     for (const one of await vault.log.purges(head.size)) {
       const event = provedEvent(one, head);
       if (event.type === 'purgeOrdered') {
         const { order: signed, operator } = event;
         const order = evidence(() => verifyPurgeOrder(authority, { signed, operator }));
-        orders.set(hex(order.purgeId), order);
+        orders.set(hex(order.purgeId), { order, at: one.leafIndex });
       } else if (event.type === 'purgeApproved') {
         const { approval: signed, operator } = event;
         const said = evidence(() => verifyPurgeApproval(authority, { signed, operator }));
-        const order = orders.get(hex(said.purgeId));
+        const { order, at = 0 } = orders.get(hex(said.purgeId)) ?? {};
         if (order === undefined || order.by.name === said.by.name)
           throw unverified('the collector shows a purge that two operators have not agreed on');
         const marks = order.fileIds.flatMap((id) => [markOf(id, 0, false), markOf(id, 0, true)]);
         purges.push({
           lineageId: hex(order.lineageId),
           size: order.head.size,
+          signedUntilMs: isOfEarlier(order.head, { at, head }) ? order.orderedAtMs : 0,
           marks: new Set(marks.map(nameOf)),
           says: `${order.fileIds.length} of its files were purged on ${formatTime(event.timeMs)}, ordered by ${order.by.name}, approved by ${said.by.name}: ${printable(order.reason)}`,
         });
@@ -62,22 +77,29 @@ export class PurgedFiles {
   }
 
   /** Whether the versions of a file or result were purged of a commit. */
-  covers(lineageId: string, mark: MarkWords, leafIndex: number): boolean {
+  covers(
+    lineageId: string,
+    mark: MarkWords,
+    { leafIndex, agentTimeMs }: Pick<ProvedCommit, 'leafIndex' | 'agentTimeMs'>,
+  ): boolean {
     return this.#purges.some(
       (purge) =>
-        purge.lineageId === lineageId && leafIndex < purge.size && purge.marks.has(nameOf(mark)),
+        purge.lineageId === lineageId &&
+        (leafIndex < purge.size || agentTimeMs <= purge.signedUntilMs) &&
+        purge.marks.has(nameOf(mark)),
     );
   }
 
   /** Whether all that a commit is said to have dropped was purged. */
   coversAll(
     lineageId: string,
-    { dropped, leafIndex }: { readonly dropped: Uint8Array; readonly leafIndex: number },
+    commit: Pick<ProvedCommit, 'dropped' | 'leafIndex' | 'agentTimeMs'>,
   ): boolean {
+    const { dropped } = commit;
     const view = new DataView(dropped.buffer, dropped.byteOffset, dropped.length);
     for (let at = 0; at < dropped.length; at += SUMMARY_MARK_BYTES) {
       const mark = { high: view.getUint32(at), low: view.getUint32(at + 4) };
-      if (!this.covers(lineageId, mark, leafIndex)) return false;
+      if (!this.covers(lineageId, mark, commit)) return false;
     }
     return true;
   }

@@ -139,7 +139,10 @@ describe('purge', () => {
     expect(status.stdout).toMatch(/^purges +content of 1 waits for hplc-1: aliquot purge list$/m);
     await ok('agent', 'lost', 'hplc-1', '--reason', 'a test');
     await ok('gc', 'run', '--json');
-    expect(await list()).toMatchObject([{ content: 'swept', waitsFor: [] }]);
+    expect(await list()).toMatchObject([
+      { content: 'swept', swept: expect.stringMatching(/^20\d\d-/), waitsFor: [] },
+    ]);
+    expect((await ok('purge', 'list')).stdout).toMatch(/content swept 20\d\d-/);
     expect((await tried('status', '--json')).lines).toMatchObject([
       { purges: { ordered: 0, content: 0, waitsFor: [] } },
     ]);

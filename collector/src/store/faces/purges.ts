@@ -12,7 +12,7 @@ import { readCommit } from '@aliquot/shared/commit/rows';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
 import { isSet } from '../catalog/item-row.ts';
 import { StoreError } from '../errors.ts';
-import { purgeOf, refuseKept } from '../vault/admit-purges.ts';
+import { purgeOf, refuseEarly, refuseKept, refuseOtherOrder } from '../vault/admit-purges.ts';
 import type { VaultCore } from '../vault/core.ts';
 import { admitEvent, asRefusal } from '../vault/events.ts';
 import { checkPurged } from '../vault/purge-check.ts';
@@ -78,9 +78,12 @@ export function purgesOf(parts: VaultParts): VaultPurges {
       unlessKept({
         bodyOf: () => decodePurgeOrderBody(event.order.body),
         look: async () => undefined,
-        append: async (core, nowMs) =>
-          (await admitEvent(core, descriptor, { ...event, timeMs: nowMs })) ??
-          core.appendEvent(event, nowMs),
+        append: async (core, nowMs) => {
+          const known = await admitEvent(core, descriptor, { ...event, timeMs: nowMs });
+          if (known !== undefined) return known;
+          await refuseOtherOrder(core, decodePurgeOrderBody(event.order.body));
+          return core.appendEvent(event, nowMs);
+        },
       }),
 
     async *commits(purgeId) {
@@ -103,6 +106,7 @@ export function purgesOf(parts: VaultParts): VaultPurges {
           look: async (core, body) => {
             const now = { ...event, timeMs: core.leafTime(clock.nowMs()) };
             await admitEvent(core, descriptor, now);
+            refuseEarly(purgeOf(core.registry, { purgeId }), now.timeMs);
             const concerned = await concernedCommits(core, body);
             await asRefusal(async () => checkPurged(core, descriptor, concerned, forms));
           },
@@ -110,6 +114,7 @@ export function purgesOf(parts: VaultParts): VaultPurges {
             const now = { ...event, timeMs: nowMs };
             const leaf = await admitEvent(core, descriptor, now);
             if (leaf !== undefined) return leaf;
+            refuseEarly(purgeOf(core.registry, { purgeId }), nowMs);
             await purgeBook.withdraw(core.registry, purgeId);
             const appended = await appendPurge(core, now, forms);
             await dropPurged(core);

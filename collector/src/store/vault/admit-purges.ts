@@ -38,14 +38,21 @@ function purgeName({ purgeId }: Pick<PurgeOrderBody, 'purgeId'>): string {
 }
 
 /** The leaf that records the order already, or undefined. By an operator whose term lasts. */
-export async function admitPurgeOrder(
-  core: VaultCore,
+export function admitPurgeOrder(
+  { registry }: Pick<VaultCore, 'registry'>,
   descriptor: VaultDescriptorBody,
   { order, operator, timeMs }: EventOf<'purgeOrdered'>,
-): Promise<number | undefined> {
+): number | undefined {
   const body = verifyPurgeOrder(descriptor, { signed: order, operator }, timeMs);
-  const known = core.registry.purges.get(body.purgeId);
-  if (known !== undefined) return known.ordered.leaf;
+  return registry.purges.get(body.purgeId)?.ordered.leaf;
+}
+
+/**
+ * Throws where an order is not for this log and what it has, or too many wait. One that is recorded
+ * again was given for a log that was put back since: so `fsck` does not ask this of a log.
+ */
+export async function refuseOtherOrder(core: VaultCore, body: PurgeOrderBody): Promise<void> {
+  if (core.registry.purges.get(body.purgeId) !== undefined) return;
   if (core.registry.purges.waiting().length >= MAX_WAITING_PURGES)
     throw bad(
       `${MAX_WAITING_PURGES} purges wait for approval, and that is the most: approve or cancel some`,
@@ -55,7 +62,6 @@ export async function admitPurgeOrder(
   for (const id of body.fileIds)
     if (!(await isThere(core, body.lineageId, id)))
       throw bad('the order names a file that this PC does not have: order it again');
-  return undefined;
 }
 
 async function isThere(core: VaultCore, lineageId: LineageId, id: FileId): Promise<boolean> {
@@ -136,11 +142,19 @@ export function admitPurgeApproval(
     throw bad(`purge ${name} was cancelled on ${formatInstant(cancelled.timeMs)}: order it again`);
   if (said.by.name === ordered.by)
     throw bad(`purge ${name} was ordered by ${ordered.by}: another operator approves it`);
-  if (timeMs < ordered.timeMs + PURGE_DELAY_MS)
-    throw bad(
-      `purge ${name} may be approved from ${formatInstant(ordered.timeMs + PURGE_DELAY_MS)}: a day after it was ordered`,
-    );
   return undefined;
+}
+
+/**
+ * Throws before a day is over since the order, by the log's time. Those that are recorded again may
+ * stand closer together: so `fsck` does not ask this of a log.
+ */
+export function refuseEarly({ body, ordered }: PurgeRow, timeMs: number): void {
+  const fromMs = ordered.timeMs + PURGE_DELAY_MS;
+  if (timeMs < fromMs)
+    throw bad(
+      `purge ${purgeName(body)} may be approved from ${formatInstant(fromMs)}: a day after it was ordered`,
+    );
 }
 
 /** The leaf that records the cancellation already, or undefined. What was approved is done. */
