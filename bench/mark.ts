@@ -4,9 +4,9 @@
  *
  * Generated: a vault with so many chunks, to which pages and versions refer so many times
  * (`collection/references.ts`); it is kept in DIR for the next time. A process of its own opens it
- * and makes a mark of everything, and, before and after, scans the same rows barely: each commit is
- * read and taken apart, each page found, read and proved, in the order in which the mark does it,
- * and nothing is done with what they refer to. Figures are of that process.
+ * and makes a mark of everything; before and after, another one scans the same rows barely: each
+ * commit is read and taken apart, each page found, read and proved, in the order in which the mark
+ * does it, and nothing is done with what they refer to. Each tells its own time and memory.
  */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,6 +37,7 @@ const { values } = parseArgs({
     references: { type: 'string', default: '100000000' },
     data: { type: 'string', default: dataFolder() },
     of: { type: 'string' },
+    work: { type: 'string' },
   },
 });
 const world = worldOf('references');
@@ -50,27 +51,20 @@ if (values.of === undefined) {
     await makeReferences(world, `${dir}.part`, { chunks, references }, say);
     renameSync(`${dir}.part`, dir);
   }
-  await alone(import.meta.filename, ['--of', dir]);
-} else await measure(values.of);
+  for (const work of ['scan', 'mark', 'scan'])
+    await alone(import.meta.filename, ['--of', dir, '--work', work]);
+} else await measure(values.of, values.work === 'mark');
 
-async function measure(dir: string): Promise<void> {
+async function measure(dir: string, isMark: boolean): Promise<void> {
   const media = diskMedia(dir, world.descriptor.vaultId, world.ports());
   const keeper = await CoreKeeper.open(media, world.descriptor, undefined);
   const hasher = new HashPool();
   await keeper.ask(async (core) => {
-    const scans = [await timed(() => scan(core, hasher))];
-    const [lineageId] = core.registry.rows().map((row) => row.lineageId) as [LineageId];
-    const mark = new Mark(core, lineageId, { random: world.random, hasher }, []);
-    const marked = await timed(async () => {
-      const ended = await mark.walkSome(core.sums.leaves, Number.POSITIVE_INFINITY);
-      if (ended !== undefined) throw new Error('it was not walked whole');
-    });
-    scans.push(await timed(() => scan(core, hasher)));
     const { chunks, pages } = core.items.sums;
-    const bare = scans.reduce((sum, { seconds }) => sum + seconds, 0) / scans.length;
-    const times = scans.map(({ seconds, spent }) => `${seconds.toFixed(1)} (${spent.toFixed(1)})`);
+    const { seconds, spent } = await timed(() => (isMark ? mark : scan)(core, hasher));
+    const what = isMark ? 'mark (aim: 60 s, 3 x a bare scan)' : 'a bare scan of the same rows';
     console.log(
-      `mark: ${chunks} chunks, ${pages} pages: ${marked.seconds.toFixed(1)} s (aim 60), ${marked.spent.toFixed(1)} s of processor; ${(marked.seconds / bare).toFixed(2)} x a bare scan of the same rows (aim 3), which took ${times.join(' and ')} s`,
+      `${what}: ${chunks} chunks, ${pages} pages: ${seconds.toFixed(1)} s, ${spent.toFixed(1)} s of processor`,
     );
   });
   await keeper.close();
@@ -83,6 +77,13 @@ async function timed(work: () => Promise<void>) {
   await work();
   const { user, system } = process.cpuUsage(used);
   return { seconds: (performance.now() - began) / 1000, spent: (user + system) / 1e6 };
+}
+
+async function mark(core: VaultCore, hasher: HashPool): Promise<void> {
+  const [lineageId] = core.registry.rows().map((row) => row.lineageId) as [LineageId];
+  const made = new Mark(core, lineageId, { random: world.random, hasher }, []);
+  const ended = await made.walkSome(core.sums.leaves, Number.POSITIVE_INFINITY);
+  if (ended !== undefined) throw new Error('it was not walked whole');
 }
 
 /** The rows that a mark reads. */
