@@ -8,16 +8,16 @@ export const yearScenarios: readonly TortureScenario[] = [
     name: 'five-years',
     undivided: true,
     about:
-      'twenty PCs for five simulated years over the real store, with policies that keep more and less, holds, undos, collections, PCs off for months, one replaced, one in a cupboard for ever, and a process that ends at random steps: what a book written beside the collector keeps is restored with the kit, at every instant that the rules count; the rest is in no pack, and the PC in the cupboard holds back its own lineage alone.',
+      'twenty PCs for five simulated years over the real store, with policies that keep more and less, holds, undos, purges, collections, PCs off for months, one replaced, one in a cupboard for ever, and a process that ends at random steps: what a book written beside the collector keeps is restored with the kit, at every instant that the rules count; the rest is in no pack, and the PC in the cupboard holds back its own lineage alone.',
     proves: ['P1', 'P2', 'P6'],
     async run({ random, over, log }) {
-      const { disk, restored, wrong, days, whole, crashes, decided } = await runYears(
+      const { disk, restored, wrong, days, whole, crashes, decided, purged } = await runYears(
         random,
         over,
         log,
       );
       log(
-        `${days} days, ${crashes} crashes; ${disk.written} bytes sent, ${disk.alive} alive, ${disk.onDisk} on the disk (${disk.percent.toFixed(2)} %)`,
+        `${days} days, ${crashes} crashes, ${purged} versions purged; ${disk.written} bytes sent, ${disk.alive} alive, ${disk.onDisk} on the disk (${disk.percent.toFixed(2)} %)`,
       );
       log(
         `${restored.versions} versions of ${restored.bytes} bytes restored and compared; ${restored.states} states of ${restored.stateFiles} files; ${restored.written} files and ${restored.results} results by the command`,

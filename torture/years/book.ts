@@ -81,6 +81,12 @@ export class Book {
     return stays;
   }
 
+  /** Whether a lock or a hold covers a version: not even a purge takes it then. */
+  isBound(subject: RecordedSubject, at: number): boolean {
+    const one = subject.versions[at];
+    return one !== undefined && (this.#isHeld(subject, at) || this.#isLocked(one));
+  }
+
   #byRules(versions: readonly RecordedVersion[], stays: boolean[]): void {
     const newest = versions.length - 1;
     const isGone = versions[newest]?.kind === 'gone';

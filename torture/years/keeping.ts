@@ -46,7 +46,11 @@ export class Keeping {
 
   async setPolicy(): Promise<void> {
     const { event, wasSet } = this.decisions.nextPolicy();
-    await this.#archive.risky('policy', 0.2, (vault) => vault.events.append(event));
+    const revision = this.decisions.policies + 1;
+    await this.#archive.risky('policy', 0.2, async (vault) => {
+      // A second one of a number is refused, also to whoever did not hear the answer to the first.
+      if ((await vault.desk.policy(revision)) === undefined) await vault.events.append(event);
+    });
     wasSet();
     this.#record.forgetExpired(true);
   }
@@ -94,12 +98,12 @@ export class Keeping {
     const going = this.#going();
     if (first === undefined) {
       const isLeft = vault.retention.runs().at(-1)?.brakes.length !== 0;
-      if (going.length > 0 && !isLeft) this.#say(`a run expired none of ${going.length} versions`);
+      if (going.length > 0 && !isLeft) this.say(`a run expired none of ${going.length} versions`);
       return;
     }
     this.counts.expired += versions;
     if (going.length !== versions)
-      this.#say(`by the book ${going.length} versions go, the run expired ${versions}`);
+      this.say(`by the book ${going.length} versions go, the run expired ${versions}`);
     for (const one of going) one.expired = { run: first.run, timeMs: first.timeMs };
   }
 
@@ -183,7 +187,7 @@ export class Keeping {
       }
     });
     if (tries === 1 && dropped !== droppable.length)
-      this.#say(
+      this.say(
         `by the book ${droppable.length} versions are dropped, the collection dropped ${dropped}`,
       );
     for (const one of droppable) one.isDropped = true;
@@ -200,7 +204,8 @@ export class Keeping {
     }
   }
 
-  #say(what: string): void {
+  /** Something did not hold. */
+  say(what: string): void {
     this.wrong.push(`${new Date(this.nowMs).toISOString()}: ${what}`);
   }
 }

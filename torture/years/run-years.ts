@@ -8,6 +8,7 @@ import { DAY_MS } from './book.ts';
 import { Keeping } from './keeping.ts';
 import { Lab } from './lab.ts';
 import { Pc } from './pc.ts';
+import { Purging } from './purging.ts';
 import { YearsRecord } from './record.ts';
 import { judgeRestores, type Restored } from './restores.ts';
 import { type DiskFigures, judgeDisk, judgeGone, judgeListing, judgeWaits } from './verify.ts';
@@ -21,7 +22,7 @@ const LEAST_DAYS = 45;
 const MOST_ROUNDS = 12;
 /** The one in the cupboard. */
 const CUPBOARD = 19;
-const CUPBOARD_FROM_DAY = 30;
+const CUPBOARD_FROM_DAY = 90;
 /** The one that another PC takes the place of. */
 const REPLACED = 4;
 
@@ -34,6 +35,7 @@ export interface YearsResult {
   readonly whole: boolean;
   readonly crashes: number;
   readonly decided: number;
+  readonly purged: number;
 }
 
 interface Bench {
@@ -88,15 +90,19 @@ class Years {
     this.#archive = archive;
     for (let index = 0; index < PCS; index += 1) await this.#addPc(archive, index);
     const keeping = new Keeping(this.#world, archive, this.#record, random.derive('keeping'));
+    const parts = { archive, record: this.#record, keeping };
+    const purging = new Purging(this.#world, parts, random.derive('purging'));
     let day = 0;
     for (; day < DAYS && (day < LEAST_DAYS || !over()); day += 1) {
       this.#world.clock.now = START_MS + day * DAY_MS;
+      await this.#purges(purging);
       await this.#day(archive, keeping, day);
       if (day % 91 === 90) this.#tell(keeping, day);
     }
     await this.#settle(archive, keeping, day);
     this.#tell(keeping, day);
-    return { ...(await this.#judge(root, archive, keeping, over)), days: day, whole: day === DAYS };
+    const judged = await this.#judge(root, archive, keeping, over);
+    return { ...judged, purged: purging.counts.purged, days: day, whole: day === DAYS };
   }
 
   async #judge(
@@ -104,7 +110,7 @@ class Years {
     archive: Archive,
     keeping: Keeping,
     over: () => boolean,
-  ): Promise<Omit<YearsResult, 'days' | 'whole'>> {
+  ): Promise<Omit<YearsResult, 'days' | 'whole' | 'purged'>> {
     const cupboard = this.#benches[CUPBOARD]?.lab.pc;
     if (cupboard === undefined) throw new Error('no PC is in the cupboard');
     const parts = { archive, keeping, record: this.#record, pcs: this.#pcs, cupboard };
@@ -174,6 +180,13 @@ class Years {
     this.#world.clock.now += 3_600_000;
     // The one asks PCs, the next one sweeps where they have answered.
     if (day % 28 === 20 || day % 28 === 23) await keeping.collect(random.chance(0.2));
+  }
+
+  /** Now and then somebody asks that files be forgotten. */
+  async #purges(purging: Purging): Promise<void> {
+    const random = this.#random;
+    const benches = this.#benches.filter((_, index) => index !== CUPBOARD);
+    await purging.day(random.chance(0.04) ? random.pick(benches).lab.pc : undefined);
   }
 
   async #atPc(archive: Archive, bench: Bench, index: number, day: number): Promise<void> {
