@@ -104,7 +104,10 @@ export class Keeping {
     this.counts.expired += versions;
     if (going.length !== versions)
       this.say(`by the book ${going.length} versions go, the run expired ${versions}`);
-    for (const one of going) one.expired = { run: first.run, timeMs: first.timeMs };
+    for (const one of going) {
+      one.expired = { run: first.run, timeMs: first.timeMs };
+      one.letGoBy.push(first.run);
+    }
   }
 
   #going(): RecordedVersion[] {
@@ -147,7 +150,7 @@ export class Keeping {
     await this.#archive.risky('undo', 0.2, (vault) => vault.events.append(event));
     for (const { versions } of this.#record.subjects)
       for (const one of versions)
-        if (!one.isDropped && one.expired?.run === run) {
+        if (!one.isDropped && one.letGoBy.includes(run)) {
           one.expired = undefined;
           one.isUndone = true;
           this.counts.undone += 1;

@@ -241,7 +241,7 @@ export class Pc {
       const timeMs = timeOf(draft.capturedAtMs, versions.at(-1));
       const bytes = draft.size;
       const of = { kind, className, pieces, items, bytes, members: [] };
-      versions.push({ ...common, ...fresh, ...of, slot, timeMs });
+      versions.push({ ...common, ...fresh, letGoBy: [], ...of, slot, timeMs });
     }
     for (const [at, { state, row }] of rows.entries()) {
       const { versions } = this.#record.subject(this.lineage, state.root, { isResult: true });
@@ -250,7 +250,7 @@ export class Pc {
       const kind = members.length === 0 ? 'gone' : 'whole';
       const of = { kind, className, members, pieces: [], items: [] } as const;
       const slot = files.length + at;
-      versions.push({ ...common, ...fresh, ...of, slot, timeMs, bytes: 0 });
+      versions.push({ ...common, ...fresh, letGoBy: [], ...of, slot, timeMs, bytes: 0 });
     }
     this.versions += files.length + rows.length;
   }

@@ -23,6 +23,8 @@ export interface RecordedVersion {
   /** Of a row: the members that there were. */
   readonly members: readonly string[];
   readonly bytes: number;
+  /** Every run that said that it goes: an undo of one means it, whatever has kept it since. */
+  readonly letGoBy: number[];
   /** The first run that said that it goes, as long as nothing has kept it since. */
   expired: { readonly run: number; readonly timeMs: number } | undefined;
   /** A run that expired it was undone, and the rules are the same since. */
