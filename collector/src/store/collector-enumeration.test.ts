@@ -15,6 +15,7 @@ import {
   collectorSwappedPacks,
   collectorTwiceHeld,
 } from '../../testing/store/lost-scenarios.ts';
+import { collectorPurge } from '../../testing/store/purge-scenario.ts';
 import { collectorRewrite } from '../../testing/store/rewrite-scenario.ts';
 import { historyRewrite } from '../../testing/store/thin-scenario.ts';
 
@@ -33,6 +34,7 @@ describe.runIf(posixOnly(NO_FOLDER_FLUSH))('P1 P5 faults of the disk under a col
     { scenario: historyRewrite, every: 130 },
     { scenario: collectorKeep, every: 250 },
     { scenario: collectorExpire, every: 180 },
+    { scenario: collectorPurge, every: 180 },
   ])('$scenario.name: $scenario.about', async ({ scenario, every }) => {
     const { failed, injected, passed } = await enumerate(scenario, {
       seed: 1,

@@ -44,6 +44,9 @@ describe('I-C33 what was purged leaves the history', () => {
     await whole.close();
     expect(lab.left(dry)).toBe(0);
     expect(changes.length).toBeGreaterThan(15);
+    // Among them those of the book of purges (I-C34).
+    const isBook = ({ path }: { readonly path: string }) => path.includes('purges');
+    expect(changes.filter(isBook).length).toBeGreaterThan(4);
     expect(changes.map(({ operation }) => operation)).toEqual(
       expect.arrayContaining(['rename', 'unlink', 'syncDirectory']),
     );

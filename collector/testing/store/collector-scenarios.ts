@@ -23,6 +23,7 @@ import {
   collectorTwiceHeld,
 } from './lost-scenarios.ts';
 import { packsAndHistory } from './media-scenarios.ts';
+import { collectorPurge } from './purge-scenario.ts';
 import { collectorRewrite } from './rewrite-scenario.ts';
 import { historyRewrite } from './thin-scenario.ts';
 import { content, StoreWorld, WorldAgent } from './world.ts';
@@ -455,6 +456,7 @@ export const collectorScenarios: readonly TortureScenario[] = [
   historyRewrite,
   collectorKeep,
   collectorExpire,
+  collectorPurge,
   packsAndHistory,
 ].map(tortureOf);
 
