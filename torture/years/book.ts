@@ -73,7 +73,7 @@ export class Book {
       (one, at) =>
         one.isDropped || one.isUndone || this.#isHeld(subject, at) || this.#isLocked(one),
     );
-    if (versions.at(-1)?.kind !== 'gone') stays[versions.length - 1] = true;
+    if (subject.isResult || versions.at(-1)?.kind !== 'gone') stays[versions.length - 1] = true;
     this.#byRules(versions, stays);
     this.#asMembers(record, subject, stays);
     this.#goneWithThem(versions, stays);

@@ -51,6 +51,11 @@ export interface FileHistoryFacts {
   readonly holds: readonly FileHold[];
   /** False: a branch of which nobody has said whose it is. */
   readonly isDecided: boolean;
+  /**
+   * Of a folder result the newest row stays, also the one by which it was deleted: without a key
+   * nothing says that there was none behind it, so to drop it would look as if it was kept back.
+   */
+  readonly isResult?: boolean;
 }
 
 /**
@@ -190,6 +195,8 @@ class Judge {
     if (version.undoneBy !== undefined) this.#say(at, 'undone', Infinity, version.undoneBy);
     if (version.resultUntilMs !== undefined) this.#say(at, 'result', version.resultUntilMs);
     if (version.kind === 'gone') {
+      if (this.#file.isResult === true && version.replacedPlace === Infinity)
+        this.#say(at, 'newest', Infinity);
       for (const keep of version.ruling.keeps) this.#tellWholly(at, keep);
       if (this.#stretchEnd !== -Infinity) this.#say(at, 'before', this.#stretchEnd);
       this.#stretchEnd = -Infinity;

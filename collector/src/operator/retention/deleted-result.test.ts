@@ -46,7 +46,7 @@ describe('a folder result that was deleted', () => {
     expect(await explained(ROOT)).toMatchObject([
       { kind: 'whole', goesNow: true },
       { kind: 'whole', goes: null, reasons: [{ reason: 'gone', until: null }, { over: true }] },
-      { kind: 'gone', goes: null, reasons: [{ reason: 'before', until: null }] },
+      { kind: 'gone', goes: null, reasons: [{ reason: 'newest' }, { reason: 'before' }] },
     ]);
     const kit = ['--kit', served.kitOf('lab')];
     await served.tried('retention', 'run');
@@ -59,6 +59,8 @@ describe('a folder result that was deleted', () => {
       { event: 'version', kind: 'whole' },
       { event: 'version', kind: 'gone' },
     ]);
+    // Nothing is left out: that the newest row is of a deleted one, only the row itself says.
+    await served.ok('ls', '--agent', 'hplc-1', '--results', ...kit);
     const to = served.at('back');
     const restore = ['restore', '--agent', 'hplc-1', ...kit, '--result', ROOT];
     await served.ok(...restore, '--version', String(whole?.['version']), '--to', to);

@@ -65,13 +65,12 @@ async function goingOf(
     if (byPlace.has(placeName(at))) left -= 1;
     // What is behind the last of them bears on a "gone" alone.
     const [newest] = chain;
-    const isEnding = newest !== undefined && byPlace.get(placeName(newest))?.isGone === true;
+    const isEnding = newest?.kind === 'gone' && byPlace.has(placeName(newest));
     if (left === 0 && !isEnding) break;
   }
   const may = droppable(
     chain.map((version) => {
-      const of = byPlace.get(placeName(version));
-      return { isGone: of?.isGone === true, isLetGo: of !== undefined };
+      return { kind: version.kind, isLetGo: byPlace.has(placeName(version)) };
     }),
     { isTrunk: trunk },
   );

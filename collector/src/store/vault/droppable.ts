@@ -1,7 +1,8 @@
+import type { BlockRow } from '@aliquot/proto';
+
 /** A version in the chain of its file, as it bears on whether it may be dropped. */
 export interface ChainedVersion {
-  /** It says that the file is gone, or that the folder result was deleted. */
-  readonly isGone: boolean;
+  readonly kind: BlockRow['kind'];
   /** Whether retention lets it go. */
   readonly isLetGo: boolean;
 }
@@ -17,8 +18,8 @@ export function droppable(
 ): boolean[] {
   const earlier = versions.slice(1);
   const isNothingLeft = earlier.every(({ isLetGo }) => isLetGo);
-  return versions.map(({ isGone, isLetGo }, at) => {
+  return versions.map(({ kind, isLetGo }, at) => {
     if (at > 0) return isLetGo;
-    return isLetGo && isGone && isTrunk && isNothingLeft;
+    return isLetGo && kind === 'gone' && isTrunk && isNothingLeft;
   });
 }

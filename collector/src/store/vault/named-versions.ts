@@ -6,7 +6,6 @@ import {
   type LeafSlots,
   rowKind,
 } from '@aliquot/proto';
-import { isDeletedResult } from '@aliquot/shared/commit/results';
 import { readCommit } from '@aliquot/shared/commit/rows';
 import { bitsOf } from '@aliquot/shared/crypto/bytes';
 import { isSet } from '../catalog/item-row.ts';
@@ -21,8 +20,6 @@ export interface NamedVersion extends VersionPlace {
   /** An operator has said that the file is gone: no PC has sent it. */
   readonly isEvent: boolean;
   readonly size: number;
-  /** Nothing was there any more: a file is gone, a folder result was deleted. Not of thinned rows. */
-  readonly isGone: boolean;
 }
 
 /** Where the records of leaves are read. */
@@ -68,11 +65,8 @@ function inCommit(payload: Uint8Array): InRecord[] {
   const all: InRecord[] = [];
   rows.each((block, place, slot) => {
     const id = block.ids.slice(place * ID_BYTES, (place + 1) * ID_BYTES);
-    const kind = rowKind(block, place);
-    const result = block.resultRows.get(place);
-    const isGone = kind === 'gone' || (result !== undefined && isDeletedResult(result));
-    const size = block.sizes[place] ?? 0;
-    all.push({ slot, id, isResult: kind === 'result', isEvent: false, size, isGone });
+    const isResult = rowKind(block, place) === 'result';
+    all.push({ slot, id, isResult, isEvent: false, size: block.sizes[place] ?? 0 });
   });
   return all;
 }
@@ -80,6 +74,6 @@ function inCommit(payload: Uint8Array): InRecord[] {
 function inEvent(payload: Uint8Array): InRecord[] {
   const event = decodeEventBody(decodeStoredEvent(payload).event);
   if (event.type !== 'filesGone') return [];
-  const of = { isResult: false, isEvent: true, size: 0, isGone: true };
+  const of = { isResult: false, isEvent: true, size: 0 };
   return event.fileIds.map((id, slot) => ({ slot, id, ...of }));
 }

@@ -92,12 +92,12 @@ export class SubjectJudge {
       marks.push(mark);
       versions.push(this.#factsOf(version, this.#rulingOf(ruledBy, nowMs), mark.undoneBy));
     }
-    let facts: FileHistoryFacts = { versions, holds: [], isDecided: this.#isDecided };
+    let facts: FileHistoryFacts = { versions, holds: [], isDecided: this.#isDecided, isResult };
     let kept = keptFor(facts);
     if (kept.ends.some((end) => end <= horizonMs)) {
       const held = await holds({ branchId, id, isResult }, chain);
       if (held.length > 0) {
-        facts = { versions, holds: held, isDecided: this.#isDecided };
+        facts = { versions, holds: held, isDecided: this.#isDecided, isResult };
         kept = keptFor(facts);
       }
     }
