@@ -125,7 +125,11 @@ export class StoredVault implements VaultStore {
       if (held.length > 0) onUnfit?.({ type: 'holds', where: media.holds.path, why: lost });
       const undone = `${purged.again} purges were not in the history, or not whole`;
       if (purged.again > 0) onUnfit?.({ type: 'purges', where: media.purges.path, why: undone });
-      for (const unfit of await reserve.withRoom(() => erasePurged(keeper))) onUnfit?.(unfit);
+      const erase = async () => {
+        await keeper.do((core) => purgeBook.takeMore(core, () => keeper.flushHere(core)));
+        return erasePurged(keeper);
+      };
+      for (const unfit of await reserve.withRoom(erase)) onUnfit?.(unfit);
     } catch (error) {
       await keeper.close();
       throw error;

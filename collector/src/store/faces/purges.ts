@@ -38,7 +38,11 @@ export function purgesOf(parts: VaultParts): VaultPurges {
   const { descriptor } = vault;
   const askedOf = letGoAsked(parts);
   const settled = () => keeper.settled();
-  const erase = () => reserve.withRoom(() => erasePurged(keeper));
+  const erase = () =>
+    reserve.withRoom(async () => {
+      await keeper.do((core) => purgeBook.takeMore(core, () => keeper.flushHere(core)));
+      return erasePurged(keeper);
+    });
 
   /**
    * Appends what is said of a purge, while no lock or hold covers what it is for. That is looked at

@@ -40,7 +40,7 @@ export function eventsOf({
         leafIndex = Math.max(leafIndex, known[at] ?? (await core.appendEvent(body, clock.nowMs())));
       const last = (await endings.follow(core, bodies)) ?? leafIndex;
       await holdBook.follow(core, bodies);
-      await purgeBook.follow(core, bodies);
+      await purgeBook.follow(core);
       return { leafIndex, last };
     };
     const { leafIndex } = await keeper.doDurably(append, ({ last }) => last);

@@ -2,7 +2,6 @@ import {
   type AgentId,
   type ChainPoint,
   decodeEventBody,
-  decodePurgeCancelBody,
   decodeStoredEvent,
   type EventBody,
   type PurgeId,
@@ -77,17 +76,16 @@ export class PurgeBook {
   static async open(folder: PurgeFolder, vault: VaultDescriptorBody): Promise<PurgeBook> {
     const faults: string[] = [];
     const damaged: number[] = [];
-    const read: [number, ReadPurge][] = [];
+    const book = new PurgeBook(folder, vault, { faults, damaged });
+    // Each may be large: no two are in memory at once.
     for (const number of await folder.list()) {
       const kept = await readOf(folder, number, vault);
-      if (typeof kept !== 'string') read.push([number, kept]);
+      if (typeof kept !== 'string') book.#enter(number, kept);
       else {
         faults.push(`${folder.nameOf(number)} ${kept}`);
         damaged.push(number);
       }
     }
-    const book = new PurgeBook(folder, vault, { faults, damaged });
-    for (const [number, kept] of read) book.#enter(number, kept);
     return book;
   }
 
@@ -116,6 +114,7 @@ export class PurgeBook {
    * that lacks. Returns how many purges that were, and the last leaf. Errors: `STORE_…`.
    */
   async start(core: VaultCore): Promise<{ readonly again: number; readonly leaf?: number }> {
+    await this.#writing(() => this.#folder.removeLeft());
     // First: so the newest purge of a commit is the last here.
     await this.keep(core);
     const lacked = new Set((await this.lackedBy(core)).map(hex));
@@ -123,7 +122,8 @@ export class PurgeBook {
     for (const [name, entry] of this.#entries) {
       if (!lacked.has(name)) continue;
       const { number, purgeId, commits } = entry;
-      const { order, approval } = await this.#read(number);
+      const { order, approval, forms: kept } = await this.#read(number);
+      const byName = new Map(kept.map((form) => [nameOf(form), form.stored]));
       // At the times that they had: the machine's clock may not be trusted yet.
       if (core.registry.purges.get(purgeId) === undefined)
         leaf = await core.appendEvent(order, order.timeMs);
@@ -131,7 +131,7 @@ export class PurgeBook {
       if (row === undefined) continue;
       const forms: StoredPurged[] = [];
       for (const at of await leavesLacking(core, row, commits)) {
-        const form = await this.#formAt(core, entry, at);
+        const form = await formAt(core, at.leafIndex, byName.get(nameOf(at.taken)));
         if (form !== undefined) forms.push({ ...form, part: forms.length });
       }
       if (row.approved === undefined) {
@@ -182,36 +182,60 @@ export class PurgeBook {
         await this.#folder.write(number, encodeKept(this.#vault, kept));
         this.#enter(number, kept);
       }
-      for (const entry of this.#entries.values()) await this.#takeMore(entry);
       for (const number of this.#damaged) await this.#folder.remove(number);
     });
     this.#damaged = [];
   }
 
-  /** Puts commits of which a later purge has taken more in the place of those that still have it. */
-  async #takeMore(entry: Entry): Promise<void> {
-    const later = new Map<string, Entry>();
-    for (const [name, sum] of entry.sums) {
-      const last = this.#takers.get(name)?.at(-1);
-      if (last !== undefined && last.sums.get(name) !== sum) later.set(name, last);
-    }
-    if (later.size === 0) return;
-    const kept = await this.#read(entry.number);
-    const forms: KeptForm[] = [];
-    for (const form of kept.forms) {
-      const last = later.get(nameOf(form));
-      const { commit } = last === undefined ? form.stored : await this.#formIn(last, form);
-      forms.push({ ...form, stored: { ...form.stored, commit } });
-    }
-    await this.#folder.write(entry.number, encodeKept(this.#vault, { ...kept, forms }));
-    for (const form of forms) entry.sums.set(nameOf(form), sumOf(form));
+  /**
+   * Puts commits of which a later purge has taken more in the place of those that still have it.
+   * Once that purge is durable: where a failure takes it back, the earlier one has to leave what it
+   * would have taken. Error: `STORE_FAILED`.
+   */
+  async takeMore({ registry }: VaultCore, settle: () => Promise<void>): Promise<void> {
+    const isBehind = (entry: Entry) => this.#laterOf(entry, registry).size > 0;
+    const behind = [...this.#entries.values()].filter(isBehind);
+    if (behind.length === 0) return;
+    await settle();
+    await this.#writing(async () => {
+      for (const entry of behind) await this.#takeMoreOf(entry, this.#laterOf(entry, registry));
+    });
   }
 
-  /** Behind events that were appended, before anybody hears of them. Error: `STORE_FAILED`. */
-  async follow({ registry }: VaultCore, events: readonly EventBody[]): Promise<void> {
-    for (const event of events)
-      if (event.type === 'purgeCancelled')
-        await this.withdraw(registry, decodePurgeCancelBody(event.cancellation.body).purgeId);
+  /** Which purge has taken more of commits than their file of this one says: the last, by name. */
+  #laterOf({ sums }: Entry, { purges }: Registry): ReadonlyMap<string, Entry> {
+    const later = new Map<string, Entry>();
+    const isApproved = ({ purgeId }: Entry) => purges.get(purgeId)?.approved !== undefined;
+    for (const [name, sum] of sums) {
+      const last = this.#takers.get(name)?.findLast(isApproved);
+      if (last !== undefined && last.sums.get(name) !== sum) later.set(name, last);
+    }
+    return later;
+  }
+
+  async #takeMoreOf(entry: Entry, later: ReadonlyMap<string, Entry>): Promise<void> {
+    const kept = await this.#read(entry.number);
+    const forms = new Map(kept.forms.map((form) => [nameOf(form), form]));
+    for (const last of new Set(later.values()))
+      for (const more of (await this.#read(last.number)).forms) {
+        const name = nameOf(more);
+        const form = forms.get(name);
+        if (form === undefined || later.get(name) !== last) continue;
+        const { commit } = more.stored;
+        forms.set(name, { ...form, stored: { ...form.stored, commit } });
+      }
+    const all = [...forms.values()];
+    await this.#folder.write(entry.number, encodeKept(this.#vault, { ...kept, forms: all }));
+    for (const form of all) entry.sums.set(nameOf(form), sumOf(form));
+  }
+
+  /**
+   * Behind events that were appended, before anybody hears of them: one whose approval a failure has
+   * taken back is forgotten. A start would do it, whatever was decided since, a hold say. Error:
+   * `STORE_FAILED`.
+   */
+  async follow({ registry }: VaultCore): Promise<void> {
+    for (const { purgeId } of [...this.#entries.values()]) await this.withdraw(registry, purgeId);
   }
 
   /** Forgets one that is not approved after all: a failure took the approval back. */
@@ -262,17 +286,6 @@ export class PurgeBook {
     throw new StoreError('STORE_FAILED', `${this.#folder.nameOf(number)} has changed`);
   }
 
-  async #formAt(
-    core: VaultCore,
-    entry: Entry,
-    { leafIndex, taken }: { readonly leafIndex: number; readonly taken: CommitName },
-  ): Promise<StoredPurged | undefined> {
-    const kept = await this.#formIn(entry, taken);
-    const here = await core.storedCommit(leafIndex).catch(passedOver);
-    const form = purgedAgain(here?.commit ?? kept.commit, kept);
-    return form && { ...form, leafIndex };
-  }
-
   async #writing<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -282,6 +295,18 @@ export class PurgeBook {
       throw new StoreError('STORE_FAILED', error.message, { cause: error });
     }
   }
+}
+
+/** What a purge has left of the commit at a leaf, once more. */
+async function formAt(
+  core: VaultCore,
+  leafIndex: number,
+  kept: StoredPurged | undefined,
+): Promise<StoredPurged | undefined> {
+  if (kept === undefined) return undefined;
+  const here = await core.storedCommit(leafIndex).catch(passedOver);
+  const form = purgedAgain(here?.commit ?? kept.commit, kept);
+  return form && { ...form, leafIndex };
 }
 
 function sumOf({ stored }: KeptForm): string {

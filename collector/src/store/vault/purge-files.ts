@@ -7,9 +7,12 @@ import {
   removeDurably,
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
+import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 
 const NAME = /^(\d{8})\.purge$/;
+/** One that a crash has left before it had its name (`temporaryBeside`). */
+const LEFT = /^\.aq-[0-9a-f]{16}\.part$/;
 
 /** The purges of a vault that must outlive a history that is put back, as they lie beside it. */
 export interface PurgeFolder {
@@ -23,23 +26,30 @@ export interface PurgeFolder {
   write(number: number, bytes: Uint8Array): Promise<void>;
   /** Durable. Errors: `FILE_…`. */
   remove(number: number): Promise<void>;
+  /** The same of what crashes have left of files that were to be written. Errors: `FILE_…`. */
+  removeLeft(): Promise<void>;
 }
 
 /** `purges` in the folder of a vault. */
 export function purgeFolder(files: FilePort, dir: string): PurgeFolder {
   const path = join(dir, 'purges');
   const nameOf = (number: number) => join(path, `${String(number).padStart(8, '0')}.purge`);
+  const names = (): Promise<string[]> =>
+    withFileErrors('list', path, async () => {
+      const all: string[] = [];
+      if (!(await exists(files, path))) return all;
+      for await (const { name } of files.list(path)) all.push(String(name));
+      return all;
+    });
   return {
     path,
     nameOf,
     async list() {
-      const numbers: number[] = [];
-      if (!(await exists(files, path))) return numbers;
-      for await (const { name } of files.list(path)) {
-        const number = NAME.exec(String(name))?.[1];
-        if (number !== undefined) numbers.push(Number(number));
-      }
-      return numbers.sort((a, b) => a - b);
+      const numbers = (await names()).map((name) => NAME.exec(name)?.[1]);
+      return numbers
+        .flatMap((number) => number ?? [])
+        .map(Number)
+        .sort((a, b) => a - b);
     },
     read: (number) => readFileIfThere(files, nameOf(number), MAX_KEPT_PURGE_BYTES),
     async write(number, bytes) {
@@ -47,5 +57,9 @@ export function purgeFolder(files: FilePort, dir: string): PurgeFolder {
       await writeFileDurably(files, nameOf(number), bytes, { mode: 0o600 });
     },
     remove: (number) => removeDurably(files, nameOf(number)),
+    async removeLeft() {
+      for (const name of await names())
+        if (LEFT.test(name)) await removeDurably(files, join(path, name));
+    },
   };
 }
