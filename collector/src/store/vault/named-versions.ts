@@ -32,18 +32,20 @@ interface LeafRecords {
 /**
  * What commits and events say of some of their versions. Those whose record cannot be read, or that
  * are not in it any more, are left out.
+ *
+ * @param formOf a commit as it is where its record cannot be read
  */
 export async function namedVersions(
   core: LeafRecords,
   leaves: readonly LeafSlots[],
+  formOf: (leafIndex: number) => Promise<Uint8Array | undefined> = async () => undefined,
 ): Promise<NamedVersion[]> {
   const named: NamedVersion[] = [];
-  for (const leaf of leaves) {
-    const record = await core.leafRecord(leaf.leafIndex).catch(passedOver);
-    if (record === undefined) continue;
-    const all = record.type === 'commit' ? inCommit(record.payload) : inEvent(record.payload);
+  for (const { leafIndex, slots } of leaves) {
+    const record = await core.leafRecord(leafIndex).catch(passedOver);
+    const all = record === undefined ? inForm(await formOf(leafIndex)) : inRecord(record);
     for (const { slot, ...version } of all)
-      if (isSet(leaf.slots, slot)) named.push({ leafIndex: leaf.leafIndex, slot, ...version });
+      if (isSet(slots, slot)) named.push({ leafIndex, slot, ...version });
   }
   return named;
 }
@@ -59,9 +61,17 @@ export async function sizeIn(
 
 type InRecord = Omit<NamedVersion, 'leafIndex'>;
 
-function inCommit(payload: Uint8Array): InRecord[] {
+function inRecord({ type, payload }: Awaited<ReturnType<LeafRecords['leafRecord']>>): InRecord[] {
+  if (type === 'event') return inEvent(payload);
   const { commit, facts } = decodeStoredCommit(payload);
-  const { rows } = readCommit(commit, facts);
+  return inRows(readCommit(commit, facts));
+}
+
+function inForm(commit: Uint8Array | undefined): InRecord[] {
+  return commit === undefined ? [] : inRows(readCommit(commit));
+}
+
+function inRows({ rows }: Pick<ReturnType<typeof readCommit>, 'rows'>): InRecord[] {
   const all: InRecord[] = [];
   rows.each((block, place, slot) => {
     const id = block.ids.slice(place * ID_BYTES, (place + 1) * ID_BYTES);

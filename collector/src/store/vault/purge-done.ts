@@ -12,6 +12,7 @@ import { hex } from '@aliquot/shared/crypto/bytes';
 import { eventLeaf } from '@aliquot/shared/log/leaf';
 import { ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodePurgedCommit, purgeRun } from '../catalog/purge-row.ts';
+import { passedOver } from '../errors.ts';
 import { applyEvent } from './apply-event.ts';
 import { applyPurged } from './apply-purges.ts';
 import type { VaultCore } from './core.ts';
@@ -77,13 +78,20 @@ export async function dropPurged(core: VaultCore): Promise<void> {
   for (const { branchId, run, leaves } of left.values())
     for (let end = leaves.length; end > 0; end -= DROPPED_LEAVES) {
       const some = leaves.slice(Math.max(0, end - DROPPED_LEAVES), end);
-      await core.appendDropped({ run, branchId, leaves: some }, await namedVersions(core, some));
+      const named = await namedVersions(core, some, (at) => core.purgedForm(at).catch(passedOver));
+      await core.appendDropped({ run, branchId, leaves: some }, named);
     }
 }
 
-/** The history that a commit's versions are in now. */
+/**
+ * The history that a commit's versions are in now. Its own record may have rotted where a purge is
+ * done again, and what the purge has left of it may have in another start: then nobody knows.
+ */
 async function branchOf(core: VaultCore, leafIndex: number): Promise<LineageId | undefined> {
-  const { header, hash } = readCommit((await core.storedCommit(leafIndex)).commit);
+  const stored = await core.storedCommit(leafIndex).catch(passedOver);
+  const commit = stored?.commit ?? (await core.purgedForm(leafIndex).catch(passedOver));
+  if (commit === undefined) return undefined;
+  const { header, hash } = readCommit(commit);
   const { agentId, chainId, sequence } = header;
   const link = await core.link(agentId, { chainId, sequence, hash });
   const isJoined =
