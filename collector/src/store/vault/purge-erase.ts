@@ -11,10 +11,11 @@ import { passedOver, type UnfitRecord } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
-import { knownHistory, noteEnd } from './core-load.ts';
+import { knownHistory } from './core-load.ts';
 import { begunPurges, purgedLeaves } from './history-files.ts';
 import { isLookedAt, purgedRecord, sealedAnew } from './purged-record.ts';
 import { rewriteHistoryFile } from './rewrite-history.ts';
+import { endFile } from './written-anew.ts';
 
 /** Commits as the newest purge of each has left them, by leaf. */
 type Forms = ReadonlyMap<number, Uint8Array>;
@@ -55,13 +56,6 @@ export function erasePurged(keeper: CoreKeeper): Promise<UnfitRecord[]> {
     }
     return kept;
   });
-}
-
-/** The catalog is told where the history ends: behind the file. */
-async function endFile(core: VaultCore): Promise<void> {
-  await core.history.sync();
-  await core.history.endFile();
-  await noteEnd(core);
 }
 
 async function formsOf(core: VaultCore): Promise<Forms> {

@@ -8,7 +8,7 @@ import type {
   HistoryRecord,
   NewHistoryFile,
 } from '../history/history-log.ts';
-import { knownHistory } from './core-load.ts';
+import { knownHistory, noteEnd } from './core-load.ts';
 import { firstLeafOf, isLeaf, type PlacedRecord, placed, rowsAt } from './history-files.ts';
 
 /** What a file of the history is written anew in. */
@@ -68,17 +68,27 @@ export async function putInForce(
   await history.removeFormer();
 }
 
+/** Ends the newest file, and the catalog is told where the history ends: behind it. */
+export async function endFile(core: Parameters<typeof noteEnd>[0]): Promise<void> {
+  await core.history.sync();
+  await core.history.endFile();
+  await noteEnd(core);
+}
+
 /**
- * Mends the record of a commit where a thinned one has rotted: nobody has its bytes, so its file is
- * written anew with the whole commit, which a later rewriting thins again. False where no such
- * record stands at the place. In the vault's queue.
+ * Mends the record of a commit where a thinned one has rotted, or one of which something was purged
+ * since: nobody has its bytes, so its file is written anew with the whole commit, or with what the
+ * purge has left of it, which a later rewriting thins again. False where no such record stands at
+ * the place. In the vault's queue.
  */
 export async function mendThinned(
-  core: AnewIn & { flushSynced(): Promise<void> },
+  core: Parameters<typeof noteEnd>[0] & { flushSynced(): Promise<void> },
   leafIndex: number,
   { file }: Pick<HistoryPlace, 'file'>,
   record: HistoryRecord,
 ): Promise<boolean> {
+  const isPurged = record.kind === 'thinned';
+  if (isPurged && file === core.history.end.file) await endFile(core);
   // Where a replay would begin, no place may move.
   await core.flushSynced();
   if (file >= Math.min(core.history.end.file, (await knownHistory(core.catalog)).file))
@@ -86,8 +96,8 @@ export async function mendThinned(
   let isMeant = false;
   const anew = await writeChanged(core, file, async (item, leaf) => {
     const { kind, payload, digest, isBroken } = item;
-    if (leaf !== leafIndex || kind !== 'thinned' || isBroken !== true)
-      return { kind, payload, digest };
+    const isIt = kind === 'thinned' || (isPurged && kind === 'commit');
+    if (leaf !== leafIndex || !isIt || isBroken !== true) return { kind, payload, digest };
     isMeant = true;
     return record;
   });
