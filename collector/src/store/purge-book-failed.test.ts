@@ -140,3 +140,27 @@ test('I-C33 what a crash has left of a file of the book goes before a later purg
   await started(lab);
   expect(leftIn(lab.dir)).toEqual([]);
 });
+
+test('I-C33 what was purged is taken out of the history also where the store is opened again meanwhile', async () => {
+  const lab = await PurgeLab.make();
+  await lab.vault.close();
+  let other: Promise<unknown> | undefined;
+  let fails = false;
+  const files = faultyFiles(nodeFiles, (step) => {
+    if (other === undefined && step.path.endsWith('.new')) {
+      fails = true;
+      other = lab.vault.purges.order(order).catch((error: unknown) => error);
+    }
+    if (!fails || !isSyncOfHistory(step)) return undefined;
+    fails = false;
+    return { fail: 'EIO' };
+  });
+  lab.vault = await lab.opened(lab.dir, files);
+  const { world, agent } = lab;
+  const head = lab.vault.log.treeHead();
+  const what = { lineageId: agent.lineageId, files: [agent.fileId('/x')], head };
+  const order = purgeOrder(world, operatorCalled(world, 'maria'), what);
+  await lab.approve();
+  expect(await other).toMatchObject({ code: 'STORE_FAILED' });
+  expect([lab.left(), await lab.names()]).toEqual([0, left]);
+});

@@ -7,7 +7,7 @@ import {
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import { read } from '../catalog/row-codec.ts';
-import { passedOver, type UnfitRecord } from '../errors.ts';
+import { passedOver, StoreError, type UnfitRecord } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
 import type { CoreKeeper } from './core-keeper.ts';
@@ -16,6 +16,8 @@ import { begunPurges, purgedLeaves } from './history-files.ts';
 import { isLookedAt, purgedRecord, sealedAnew } from './purged-record.ts';
 import { rewriteHistoryFile } from './rewrite-history.ts';
 import { endFile } from './written-anew.ts';
+
+const MOST_TRIES = 3;
 
 /** Commits as the newest purge of each has left them, by leaf. */
 type Forms = ReadonlyMap<number, Uint8Array>;
@@ -29,33 +31,53 @@ type Forms = ReadonlyMap<number, Uint8Array>;
 export function erasePurged(keeper: CoreKeeper): Promise<UnfitRecord[]> {
   // What a purge has left is read where no other takes more of it meanwhile.
   return keeper.rewriting.run(async () => {
-    const kept: UnfitRecord[] = [];
-    const core = await keeper.ready();
-    const forms = await formsOf(core);
-    if (forms.size === 0) return kept;
-    const files = await filesWith(core, forms);
-    if (files.length === 0) return kept;
-    await keeper.do(async (now) => {
-      // Only closed files are written anew, and of these none that a replay would begin in.
-      if (now === core && files.includes(now.history.end.file)) await endFile(now);
-      await keeper.flushHere(now);
-    });
-    const { file: known } = await knownHistory(core.catalog);
-    for (const file of files) {
-      if (file >= known) continue;
-      const outcome = await rewriteHistoryFile({ keeper, core }, file, async (item, leafIndex) =>
-        recordWithout(item, leafIndex, forms),
-      );
-      // The start of another core does this again.
-      if (outcome.type === 'reopened') return kept;
-      if (outcome.type === 'kept')
-        kept.push({
-          ...{ type: 'file', where: `history file ${file}` },
-          why: `still has what was purged: ${outcome.why}`,
-        });
+    for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+      const kept = await eraseIn(keeper, await keeper.ready());
+      if (kept !== 'reopened') return kept;
     }
-    return kept;
+    throw new StoreError(
+      'STORE_FAILED',
+      'the disk failed each time while what was purged was taken out of the history: try again, or start the collector again',
+    );
   });
+}
+
+async function eraseIn(keeper: CoreKeeper, core: VaultCore): Promise<UnfitRecord[] | 'reopened'> {
+  try {
+    return await eraseAll(keeper, core);
+  } catch (error) {
+    // The files of a core whose place another one has taken are closed.
+    if (keeper.live() !== core) return 'reopened';
+    throw error;
+  }
+}
+
+async function eraseAll(keeper: CoreKeeper, core: VaultCore): Promise<UnfitRecord[] | 'reopened'> {
+  const kept: UnfitRecord[] = [];
+  const forms = await formsOf(core);
+  if (forms.size === 0) return kept;
+  const files = await filesWith(core, forms);
+  if (files.length === 0) return kept;
+  await keeper.do(async (now) => {
+    // Only closed files are written anew, and of these none that a replay would begin in.
+    if (now === core && files.includes(now.history.end.file)) await endFile(now);
+    await keeper.flushHere(now);
+  });
+  if (keeper.live() !== core) return 'reopened';
+  const { file: known } = await knownHistory(core.catalog);
+  for (const file of files) {
+    if (file >= known) continue;
+    const outcome = await rewriteHistoryFile({ keeper, core }, file, async (item, leafIndex) =>
+      recordWithout(item, leafIndex, forms),
+    );
+    if (outcome.type === 'reopened') return outcome.type;
+    if (outcome.type === 'kept')
+      kept.push({
+        ...{ type: 'file', where: `history file ${file}` },
+        why: `still has what was purged: ${outcome.why}`,
+      });
+  }
+  return kept;
 }
 
 async function formsOf(core: VaultCore): Promise<Forms> {
