@@ -7,7 +7,6 @@ import {
   removeDurably,
   writeFileDurably,
 } from '@aliquot/shared/durable/durable';
-import { withFileErrors } from '@aliquot/shared/durable/errors';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 
 const NAME = /^(\d{8})\.purge$/;
@@ -26,7 +25,7 @@ export interface PurgeFolder {
   write(number: number, bytes: Uint8Array): Promise<void>;
   /** Durable. Errors: `FILE_…`. */
   remove(number: number): Promise<void>;
-  /** The same of what crashes have left of files that were to be written. Errors: `FILE_…`. */
+  /** The same of what crashes had left of files, when they were listed. Errors: `FILE_…`. */
   removeLeft(): Promise<void>;
 }
 
@@ -34,22 +33,18 @@ export interface PurgeFolder {
 export function purgeFolder(files: FilePort, dir: string): PurgeFolder {
   const path = join(dir, 'purges');
   const nameOf = (number: number) => join(path, `${String(number).padStart(8, '0')}.purge`);
-  const names = (): Promise<string[]> =>
-    withFileErrors('list', path, async () => {
-      const all: string[] = [];
-      if (!(await exists(files, path))) return all;
-      for await (const { name } of files.list(path)) all.push(String(name));
-      return all;
-    });
+  /** What the last listing found of them. */
+  let left: readonly string[] = [];
   return {
     path,
     nameOf,
     async list() {
-      const numbers = (await names()).map((name) => NAME.exec(name)?.[1]);
-      return numbers
-        .flatMap((number) => number ?? [])
-        .map(Number)
-        .sort((a, b) => a - b);
+      const names: string[] = [];
+      if (await exists(files, path))
+        for await (const { name } of files.list(path)) names.push(String(name));
+      left = names.filter((name) => LEFT.test(name));
+      const numbers = names.flatMap((name) => NAME.exec(name)?.[1] ?? []);
+      return numbers.map(Number).sort((a, b) => a - b);
     },
     read: (number) => readFileIfThere(files, nameOf(number), MAX_KEPT_PURGE_BYTES),
     async write(number, bytes) {
@@ -58,8 +53,8 @@ export function purgeFolder(files: FilePort, dir: string): PurgeFolder {
     },
     remove: (number) => removeDurably(files, nameOf(number)),
     async removeLeft() {
-      for (const name of await names())
-        if (LEFT.test(name)) await removeDurably(files, join(path, name));
+      for (const name of left) await removeDurably(files, join(path, name));
+      left = [];
     },
   };
 }
