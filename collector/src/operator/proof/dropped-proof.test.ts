@@ -86,6 +86,31 @@ describe('P5 what retention has dropped', () => {
     }
   });
 
+  test('may be of the commit that came first after the time: of that, rows may be older', () => {
+    const late = [file('/a', 'a2'), file('/a', 'a3')];
+    const after = made(1, late, [0]);
+    for (const [dropped, learnt] of [
+      [after.proved.dropped, []],
+      [NONE, [first.proved, after.proved]],
+    ] as const) {
+      const check = at(15, [first.proved, { ...after.proved, dropped }]);
+      check.saw(first.shown(1));
+      check.learnDropped(learnt);
+      expect(check.finish()).toEqual({ missing: [], dropped: 1 });
+    }
+    const whole = at(15, [first.proved, made(1, late).proved]);
+    whole.saw(first.shown(1));
+    expect(whole.finish()).toMatchObject({ missing: [{ commit: { sequence: 1 } }], dropped: 0 });
+    // Behind that one comes nothing that is older than the time.
+    const later = at(15, [
+      first.proved,
+      made(1, [file('/b', 'b2')]).proved,
+      made(2, late, [0]).proved,
+    ]);
+    later.saw(first.shown(1));
+    expect(later.finish()).toMatchObject({ missing: [{ commit: { sequence: 1 } }], dropped: 0 });
+  });
+
   test('while the answer came, is learnt afterwards; of what the log does not have so nothing is', () => {
     const before = commits.map((commit) => ({ ...commit, dropped: NONE }));
     const check = at(25, before);

@@ -10,6 +10,8 @@ import type { VerifiedRecord } from '../verified.ts';
 import { leftOut } from './left-out.ts';
 import type { ProvedCommit } from './lineage-proof.ts';
 
+const NO_MARKS: Uint8Array = new Uint8Array(0);
+
 /** A file or result that an answer lacks, and the newest commit about it. */
 export interface Missing extends MarkWords {
   readonly commit: ProvedCommit;
@@ -30,7 +32,8 @@ export interface StateQuestion {
  * is not gone the newest version must be in it, and no older one. Where histories were joined, the
  * newest of each of their lines counts, and which of those is newer is the collector's word. Of the
  * commit in each line that came first after the time, and of others that bear the same time, rows
- * may be older than it: what they say is not asked for.
+ * may be older than it: what they say is not asked for, and what was dropped of them may have been
+ * the state of that time.
  */
 export class StateCheck {
   readonly #commits = new Map<string, number>();
@@ -40,6 +43,8 @@ export class StateCheck {
   /** By the numbers of the lines. */
   readonly #tables = new Map<number, MarkTable>();
   readonly #after = new MarkTable();
+  /** What was dropped of rows of those. */
+  readonly #droppedAfter = new MarkTable();
   /** Commits that came after the time. */
   readonly #later: ProvedCommit[] = [];
   readonly #afterCommits = new Set<number>();
@@ -73,6 +78,7 @@ export class StateCheck {
         passed.set(line, receiptMs);
         this.#afterCommits.add(at);
         this.#after.enter(summary, at, lost);
+        this.#droppedAfter.enter(dropped, at, NO_MARKS);
       }
     }
   }
@@ -112,7 +118,9 @@ export class StateCheck {
   learnDropped(commits: readonly ProvedCommit[]): void {
     for (const { hash, line, dropped } of commits) {
       const at = this.#commits.get(mapKey(hash));
-      if (at !== undefined) this.#tables.get(line)?.drop(dropped, at);
+      if (at === undefined) continue;
+      this.#tables.get(line)?.drop(dropped, at);
+      if (this.#afterCommits.has(at)) this.#droppedAfter.enter(dropped, at, NO_MARKS);
     }
   }
 
@@ -131,7 +139,7 @@ export class StateCheck {
         if (table.commitAt(place) < this.#lastDamaged) continue;
         const commit = this.#all[table.commitAt(place)];
         if (commit === undefined || this.#isElsewhere(line, mark)) continue;
-        const isDropped = table.isDroppedAt(place);
+        const isDropped = table.isDroppedAt(place) || this.#droppedAfter.placeOf(mark) !== -1;
         (isDropped ? dropped : missing).push({ ...mark, commit, isDropped });
       }
     }
