@@ -22,7 +22,8 @@ const LEAST_DAYS = 45;
 const MOST_ROUNDS = 12;
 /** The one in the cupboard. */
 const CUPBOARD = 19;
-const CUPBOARD_FROM_DAY = 90;
+/** Before anything of it can have been dropped: its set stays what it is then. */
+const CUPBOARD_FROM_DAY = 30;
 /** The one that another PC takes the place of. */
 const REPLACED = 4;
 
