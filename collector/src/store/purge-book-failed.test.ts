@@ -141,6 +141,20 @@ test('I-C33 what a crash has left of a file of the book goes before a later purg
   expect(leftIn(lab.dir)).toEqual([]);
 });
 
+test('I-C33 what a crash has left of a file of the history that was written anew goes with the next start', async () => {
+  const lab = await PurgeLab.make();
+  await lab.vault.close();
+  const dir = await lab.crashed(
+    ({ operation, path }) => operation === 'rename' && path.includes('/history/.aq-'),
+  );
+  const leftIn = (folder: string) =>
+    readdirSync(join(folder, 'history')).filter((name) => name.endsWith('.part'));
+  expect(leftIn(dir)).toHaveLength(1);
+  const vault = await lab.opened(dir);
+  expect([leftIn(dir), lab.left(dir)]).toEqual([[], 0]);
+  await vault.close();
+});
+
 test('I-C33 what was purged is taken out of the history also where the store is opened again meanwhile', async () => {
   const lab = await PurgeLab.make();
   await lab.vault.close();

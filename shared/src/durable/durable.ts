@@ -200,6 +200,11 @@ export function temporaryBeside(path: RawPath, random: Random): RawPath {
   return joinRaw(parentOf(path), `.aq-${Buffer.from(random.bytes(8)).toString('hex')}.part`);
 }
 
+/** Whether a file has such a name: a crash has left it, unless somebody writes it now. */
+export function isTemporary(name: string): boolean {
+  return /^\.aq-[0-9a-f]{16}\.part$/.test(name);
+}
+
 export interface WriteOptions {
   /** Permission bits of the new file; 0o600 by default. */
   readonly mode?: number;

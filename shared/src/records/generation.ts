@@ -1,5 +1,5 @@
 import { equalBytes, sha256 } from '../crypto/primitives.ts';
-import { placeDurably, readFully, removeDurably } from '../durable/durable.ts';
+import { isTemporary, placeDurably, readFully, removeDurably } from '../durable/durable.ts';
 import { FileError, withFileErrors } from '../durable/errors.ts';
 import type { FilePort } from '../durable/file-port.ts';
 import { writeStreamDurably } from '../durable/write-stream.ts';
@@ -140,7 +140,7 @@ export async function placeGeneration<K extends string>(
 
 /** Files that are not in force, by their names. */
 export interface LeftFiles {
-  /** Superseded, or never placed: nobody needs them. */
+  /** Superseded, or never placed: nobody needs them, unless they are being written. */
   readonly needless: readonly string[];
   /** Superseded, and sounder than what took their place and has rotted since. */
   readonly sounder: readonly FormerFile[];
@@ -167,7 +167,8 @@ export async function leftFiles<K extends string>(
   await withFileErrors('list', dir, async () => {
     for await (const { name } of port.list(dir)) {
       const text = name.toString('latin1');
-      if (text.includes(format.suffix) && text.endsWith(UNPLACED)) names.push(text);
+      const isUnplaced = text.includes(format.suffix) && text.endsWith(UNPLACED);
+      if (isUnplaced || isTemporary(text)) names.push(text);
     }
   });
   return { needless: names, sounder };

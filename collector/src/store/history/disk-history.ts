@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { VaultId } from '@aliquot/proto';
 import { equalBytes, sha256 } from '@aliquot/shared/crypto/primitives';
-import { removeDurably } from '@aliquot/shared/durable/durable';
+import { isTemporary, removeDurably } from '@aliquot/shared/durable/durable';
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 import type { Random } from '@aliquot/shared/ports';
 import { FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from '@aliquot/shared/records/codec';
@@ -261,8 +261,12 @@ export class DiskHistory implements HistoryLog {
     const { port } = this.#disk();
     const isProved = (file: number) => this.#proved.has(file);
     const { needless } = await writing(log, () => leftFiles(log, port, isProved));
-    for (const path of needless.map((name) => join(log.dir, name)))
-      if (!this.#beside.has(path)) await writing(log, () => removeDurably(port, path));
+    for (const name of needless) {
+      const path = join(log.dir, name);
+      // One that is being written may have no other name yet.
+      const isWritten = this.#beside.has(path) || (this.#beside.size > 0 && isTemporary(name));
+      if (!isWritten) await writing(log, () => removeDurably(port, path));
+    }
   }
 
   async discard({ beside }: NewHistoryFile): Promise<void> {

@@ -3,6 +3,7 @@ import { MAX_KEPT_PURGE_BYTES } from '@aliquot/proto';
 import {
   ensureDirectory,
   exists,
+  isTemporary,
   readFileIfThere,
   removeDurably,
   writeFileDurably,
@@ -10,8 +11,6 @@ import {
 import type { FilePort } from '@aliquot/shared/durable/file-port';
 
 const NAME = /^(\d{8})\.purge$/;
-/** One that a crash has left before it had its name (`temporaryBeside`). */
-const LEFT = /^\.aq-[0-9a-f]{16}\.part$/;
 
 /** The purges of a vault that must outlive a history that is put back, as they lie beside it. */
 export interface PurgeFolder {
@@ -42,7 +41,7 @@ export function purgeFolder(files: FilePort, dir: string): PurgeFolder {
       const names: string[] = [];
       if (await exists(files, path))
         for await (const { name } of files.list(path)) names.push(String(name));
-      left = names.filter((name) => LEFT.test(name));
+      left = names.filter(isTemporary);
       const numbers = names.flatMap((name) => NAME.exec(name)?.[1] ?? []);
       return numbers.map(Number).sort((a, b) => a - b);
     },

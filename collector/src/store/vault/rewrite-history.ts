@@ -31,6 +31,8 @@ export async function rewriteHistoryFile(
     try {
       anew = await writeChanged(core, file, changed);
     } catch (error) {
+      // The files of a core whose place another one has taken are closed, and may be gone.
+      if (keeper.live() !== core) return { type: 'reopened' };
       const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
       if (!isFiles && !isDamaged(error)) throw error;
       if (core.mends !== mends) continue;
