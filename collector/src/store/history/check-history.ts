@@ -24,7 +24,7 @@ export interface HistoryChecks extends RecordChecks {
 export interface HistoryReport {
   readonly bytes: number;
   readonly records: number;
-  /** Where the records end, at a torn tail perhaps. */
+  /** Where the records end, at a torn tail perhaps; behind a file that was ended. */
   readonly end: HistoryPoint;
   /** True when what stands behind something broken cannot be judged. */
   readonly broken: boolean;
@@ -110,9 +110,11 @@ class HistoryCheck {
         this.#error('record-broken', what, number, offset, remedyFor(header?.kind));
       } else if (ended !== undefined)
         this.#error('record-broken', 'a record stands behind the end of its file', number, offset);
-      else if (header.kind === 'end')
+      else if (header.kind === 'end') {
         ended = decodeFileEnd(found.payload ?? new Uint8Array(0)) ?? -1;
-      else {
+        // As a start has it, also where the next file is not begun.
+        this.#end = { file: number + 1, offset: 0 };
+      } else {
         records += 1;
         this.#end = { file: number, offset: item.end };
       }

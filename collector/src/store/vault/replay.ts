@@ -54,13 +54,21 @@ export async function replayInto(
 ): Promise<boolean> {
   const { until } = options;
   if (until !== undefined && compareHistory(from, until) === 0) return true;
+  let next = core.history.end;
   for await (const item of core.history.replay(from)) {
+    if (until !== undefined && compareHistory(item.place, until) > 0) {
+      next = item.place;
+      break;
+    }
     await replayRecord(core, item, options);
     if (core.catalog.pendingChanges >= FLUSH_CHANGES) await core.catalog.flush();
     const order = until === undefined ? -1 : compareHistory(item.end, until);
     if (order >= 0) return order === 0;
   }
-  return false;
+  if (until?.offset !== 0 || until.file !== next.file) return false;
+  // Behind a file that was ended, before the first record of the next one (`noteEnd`).
+  await core.commitChange(new CatalogChange(core.catalog), until);
+  return true;
 }
 
 async function replayRecord(
