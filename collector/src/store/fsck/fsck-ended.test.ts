@@ -1,4 +1,4 @@
-import { cpSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { FILE_HEADER_BYTES } from '@aliquot/shared/records/codec';
 import { temporaryFolder } from '@aliquot/shared/testing/temp';
@@ -14,9 +14,7 @@ import { catalogIn, catalogRows, fileOf } from '../../../testing/store/copies.ts
 import { check, codes, type FsckLab, lab, openWhole } from '../../../testing/store/fsck-lab.ts';
 import { content } from '../../../testing/store/world.ts';
 import { PURGE_DELAY_MS } from '../../retention/brakes.ts';
-import { keys } from '../catalog/catalog-keys.ts';
-import { CatalogChange } from '../catalog/catalog-store.ts';
-import { values } from '../catalog/row-codec.ts';
+import { FILE_END_BYTES } from '../history/history-format.ts';
 import { knownHistory } from '../vault/core-load.ts';
 
 /* Erasing ends the newest file of a history: the catalog then stands behind it. */
@@ -79,15 +77,29 @@ describe('I-C2 I-C33 fsck of a history whose newest file was ended', () => {
     }
   });
 
-  test('but a catalog that stands behind a file that is not ended, it tells', async () => {
-    const place = await lab();
-    const catalog = await catalogIn(place.vaultDir);
-    const change = new CatalogChange(catalog);
-    change.put(keys.checkpoint, values.point({ file: 2, offset: 0 }));
-    change.commit();
-    await catalog.flush();
-    await catalog.close();
-    const { findings, faults } = await check(place);
-    expect([codes(findings), faults]).toEqual([['catalog-differs'], 1]);
-  });
+  for (const [what, bytes] of [
+    ['its end', 3],
+    ['its end and a record', FILE_END_BYTES + 3],
+  ] as const)
+    test(`I-C5 but where it has lost ${what}: no start goes on with it, only a repair`, async () => {
+      const place = await purged();
+      const { world, agent } = place;
+      const folder = join(place.vaultDir, 'history');
+      const [name = '', ...others] = readdirSync(folder);
+      expect(others).toEqual([]);
+      const path = join(folder, name);
+      const size = statSync(path).size - bytes;
+      truncateSync(path, size);
+      await expect(openWhole(place.dir, world.ports())).rejects.toThrow(/was ended and has lost/);
+      expect(statSync(path).size).toBe(size);
+      expect((await check(place)).findings).toMatchObject([
+        { code: 'history-short', what: expect.stringMatching(/^the file was ended and has lost/) },
+      ]);
+      await check(place, true);
+      expect((await check(place)).faults).toBe(0);
+      const store = await openWhole(place.dir, world.ports());
+      await store.vaults()[0]?.sweep.announceGcEpoch(agent.lineageId, world.clock.now);
+      await store.close();
+      expect((await check(place)).faults).toBe(0);
+    });
 });

@@ -51,6 +51,7 @@ class HistoryCheck {
   readonly #durable: HistoryPoint;
   #records = 0;
   #isBroken = false;
+  #endLost = false;
   #end: HistoryPoint = historyStart;
 
   constructor(reader: RecordReader<HistoryFileKind>, checks: HistoryChecks) {
@@ -62,11 +63,11 @@ class HistoryCheck {
   async run(): Promise<HistoryReport> {
     const files = this.#reader.files();
     this.#sequence(files.map(({ number }) => number));
-    const endLost = this.#lostEnd();
+    this.#lostEnd();
     const newest = await newestOf(this.#reader);
     for (const { number } of files) await this.#file(number, number === newest);
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    const broken = this.#isBroken;
+    const [broken, endLost] = [this.#isBroken, this.#endLost];
     return { bytes, records: this.#records, end: this.#end, broken, endLost };
   }
 
@@ -83,22 +84,29 @@ class HistoryCheck {
     }
   }
 
-  #lostEnd(): boolean {
+  #lostEnd(): void {
     const { file, offset } = this.#durable;
     const size = this.#reader.sizeOf(file);
-    if (size === undefined || size >= offset || file !== this.#reader.lastNumber) return false;
+    if (size === undefined || size >= offset || file !== this.#reader.lastNumber) return;
+    this.#tellShort(`the file was ${offset} bytes long`, file, size);
+  }
+
+  #tellShort(was: string, file: number, size: number): void {
+    this.#endLost = true;
     this.#tell(
       'history-short',
-      `the file was ${offset} bytes long and has lost its end, with what receipts were given for`,
+      `${was} and has lost its end, with what receipts were given for`,
       file,
       size,
       'put the file back from a copy of the collector; only if there is none, aliquot fsck --repair goes on without it, and the agents send again what they still have',
     );
-    return true;
   }
 
   async #file(number: number, isNewest: boolean): Promise<void> {
-    const durableTo = number === this.#durable.file ? this.#durable.offset : 0;
+    // Known behind the newest file, the history had ended it.
+    const wasEnded = isNewest && this.#durable.file > number;
+    const inFile = number === this.#durable.file ? this.#durable.offset : 0;
+    const durableTo = wasEnded ? Number.POSITIVE_INFINITY : inFile;
     const check = new FileCheck(this.#reader, number, durableTo, this.#checks);
     let records = 0;
     let ended: number | undefined;
@@ -120,6 +128,8 @@ class HistoryCheck {
       }
     }
     if (check.isForeign) this.#isBroken = true;
+    else if (wasEnded && ended === undefined && !this.#isBroken)
+      this.#tellShort('the file was ended', number, check.size);
     if (
       !check.isForeign &&
       !this.#isBroken &&

@@ -328,9 +328,11 @@ export class DiskHistory implements HistoryLog {
   ): Promise<void> {
     const file = log.lastNumber;
     if (file === undefined) return;
-    const known = { file, offset: durable.file === file ? durable.offset : 0 };
-    if (discard && durable.file <= file && known.offset < (log.sizeOf(file) ?? 0))
-      await log.cut(known);
+    // Known behind this file, the history had ended it: all of it was durable.
+    const wasEnded = durable.file > file;
+    const inFile = durable.file === file ? durable.offset : 0;
+    const known = { file, offset: wasEnded ? (log.sizeOf(file) ?? 0) : inFile };
+    if (discard && !wasEnded && known.offset < (log.sizeOf(file) ?? 0)) await log.cut(known);
     let records = 0;
     let isEnded = false;
     await log.resume(
@@ -348,6 +350,8 @@ export class DiskHistory implements HistoryLog {
       },
       { known },
     );
+    if (wasEnded && !isEnded)
+      throw brokenHistory(log, file, known.offset, 'the file was ended and has lost its end');
     if (isEnded) await log.rotate();
     else this.#filling = { file, records };
   }
