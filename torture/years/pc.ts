@@ -83,11 +83,15 @@ export class Pc {
   versions = 0;
   sentBytes = 0;
 
-  constructor(agent: WorldAgent, record: YearsRecord, skewMs: number) {
+  /** @param follows The PC that it takes the place of: its history goes on from that one's. */
+  constructor(agent: WorldAgent, record: YearsRecord, skewMs: number, follows?: Pc) {
     this.agent = agent;
     this.skewMs = skewMs;
     this.#record = record;
     this.#enrolledMs = agent.world.clock.now;
+    if (follows === undefined) return;
+    this.#receiptMs = follows.#receiptMs;
+    this.#beforeMs = follows.#beforeMs;
   }
 
   get lineage(): string {

@@ -214,7 +214,7 @@ class Years {
     await archive.risky('session', 0, (vault) => bench.lab.pc.session(vault, this.#random));
     const agent = new WorldAgent(this.#world, 'hplc-new', bench.lab.pc.agent);
     await this.#enrol(archive, agent);
-    const pc = new Pc(agent, this.#record, 0);
+    const pc = new Pc(agent, this.#record, 0, bench.lab.pc);
     this.#pcs.push(pc);
     const lab = bench.lab.movedTo(pc);
     lab.captureAll();
