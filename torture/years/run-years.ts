@@ -24,6 +24,11 @@ const MOST_ROUNDS = 12;
 const CUPBOARD = 19;
 /** Before anything of it can have been dropped: its set stays what it is then. */
 const CUPBOARD_FROM_DAY = 30;
+/**
+ * Then it is asked, however little has been dropped of it: what goes later waits for its answer for
+ * ever.
+ */
+const ASKED_ON_DAY = 48;
 /** The one that another PC takes the place of. */
 const REPLACED = 4;
 
@@ -180,7 +185,8 @@ class Years {
     if (random.chance(0.03)) await keeping.undo();
     this.#world.clock.now += 3_600_000;
     // The one asks PCs, the next one sweeps where they have answered.
-    if (day % 28 === 20 || day % 28 === 23) await keeping.collect(random.chance(0.2));
+    if (day % 28 === 20 || day % 28 === 23)
+      await keeping.collect(day === ASKED_ON_DAY || random.chance(0.2));
   }
 
   /** Now and then somebody asks that files be forgotten. */
