@@ -31,8 +31,8 @@ export interface DiskFigures {
   readonly percent: number;
 }
 
-/** Two years: then it has something to hold back. */
-const MANY_COLLECTIONS = 52;
+/** Half a year: then it has something to hold back. */
+const MANY_COLLECTIONS = 13;
 /** At most so much more lies on the disk than is alive (issue: five simulated years). */
 const MOST_PERCENT = 105;
 
@@ -89,19 +89,20 @@ export function judgeGone({ keeping, record, cupboard }: JudgeParts): string[] {
   return wrong;
 }
 
-/** Only the lineage of the PC in the cupboard is waited for, and that PC is named. */
-export function judgeWaits({ archive, keeping, cupboard, pcs }: JudgeParts): string[] {
+/** Only the PC in the cupboard is waited for, and it is as soon as anything of it was dropped. */
+export function judgeWaits({ archive, record, cupboard, pcs }: JudgeParts): string[] {
   const { vault } = archive;
+  const isOwed = record.subjects.some(
+    ({ lineage, versions }) =>
+      lineage === cupboard.lineage && versions.some(({ isDropped }) => isDropped),
+  );
   return pcs.flatMap(({ agent, lineage }) => {
     const waits = waitsOf(vault, agent.lineageId);
     const names = waits.map((wait) => wait.agent).join(', ');
     if (lineage !== cupboard.lineage)
       return waits.length === 0 ? [] : [`${agent.name} is waited for: ${names}`];
-    // In a short life nothing of it may have been let go yet.
-    const isEarly = keeping.collected.collections <= MANY_COLLECTIONS && waits.length === 0;
-    return names === agent.name || isEarly
-      ? []
-      : [`the PC in the cupboard is not what is waited for: ${names}`];
+    const wanted = isOwed ? agent.name : '';
+    return names === wanted ? [] : [`of the PC in the cupboard is waited for: ${names || 'none'}`];
   });
 }
 

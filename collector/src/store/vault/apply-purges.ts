@@ -64,7 +64,10 @@ export async function applyPurged(
   return IDLE;
 }
 
-/** What has come again is there until another sweep takes it, and counts as there for one that was told. */
+/**
+ * What has come again is there until another sweep takes it, and counts as there for one that was
+ * announced.
+ */
 function waitAgain(change: CatalogChange, row: PurgeRow, registry: Registry): Effect {
   const { announced, swept } = registry.sweep(row.body.lineageId);
   const { approved } = row;

@@ -230,9 +230,9 @@ export class PurgeBook {
   }
 
   /**
-   * Behind events that were appended, before anybody hears of them: one whose approval a failure has
-   * taken back is forgotten. A start would do it, whatever was decided since, a hold say. Error:
-   * `STORE_FAILED`.
+   * Behind events that were appended, before anybody hears of them: one whose approval a failure
+   * has taken back is forgotten. A start would do it, whatever was decided since, a hold say.
+   * Error: `STORE_FAILED`.
    */
   async follow({ registry }: VaultCore): Promise<void> {
     for (const { purgeId } of [...this.#entries.values()]) await this.withdraw(registry, purgeId);

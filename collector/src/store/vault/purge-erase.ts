@@ -4,6 +4,7 @@ import {
   encodeStoredCommit,
   encodeStoredPurged,
 } from '@aliquot/proto';
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { keys, ranges, readKey } from '../catalog/catalog-keys.ts';
 import { decodePurgedCommit } from '../catalog/purge-row.ts';
 import { read } from '../catalog/row-codec.ts';
@@ -47,7 +48,7 @@ async function eraseIn(keeper: CoreKeeper, core: VaultCore): Promise<UnfitRecord
     return await eraseAll(keeper, core);
   } catch (error) {
     // The files of a core whose place another one has taken are closed.
-    if (keeper.live() !== core) return 'reopened';
+    if (isForeseen(error) && keeper.live() !== core) return 'reopened';
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { isForeseen } from '@aliquot/shared/durable/unexpected';
 import { isDamaged, StoreError } from '../errors.ts';
 import type { HistoryItem, HistoryRecord } from '../history/history-log.ts';
 import type { VaultCore } from './core.ts';
@@ -15,8 +16,8 @@ export type RewriteOutcome =
   | { readonly type: 'reopened' };
 
 /**
- * Writes a closed file of the history anew, each record as `changed` gives it, and puts it in force.
- * It is read and written beside the queue; where a commit was mended meanwhile, what was read may
+ * Writes a closed file of the history anew, each record as `changed` gives it, and puts it in
+ * force. It is read and written beside the queue; where a commit was mended meanwhile, what was read may
  * be what had rotted, so it is written again (I-C17). Within `keeper.rewriting`, for the next
  * generation of a file is one: two would each know of the other's places.
  */
@@ -32,7 +33,7 @@ export async function rewriteHistoryFile(
       anew = await writeChanged(core, file, changed);
     } catch (error) {
       // The files of a core whose place another one has taken are closed, and may be gone.
-      if (keeper.live() !== core) return { type: 'reopened' };
+      if (isForeseen(error) && keeper.live() !== core) return { type: 'reopened' };
       const isFiles = error instanceof StoreError && error.code === 'STORE_CORRUPT';
       if (!isFiles && !isDamaged(error)) throw error;
       if (core.mends !== mends) continue;
